@@ -1,0 +1,32 @@
+"""What an operation is told about its surroundings; immutable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from .actors import Actor
+from .clock import Random
+from .ids import Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from. Personal data: the log holds it sealed."""
+
+    address: str = ""
+    user_agent: str = ""
+    channel: str = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """`now` is the only clock, `ids` and `random` the only randomness inside an operation."""
+
+    actor: Actor
+    now: datetime
+    ids: Ids
+    random: Random
+    origin: Origin
+    correlation_id: str
+    idempotency_key: str | None = None

@@ -1,0 +1,136 @@
+"""The kinds of refusal and failure that operations raise, in the domain's words; nothing of HTTP.
+
+A room's error derives from the kind that fits; `web.problems` maps kinds to problem details and pages.
+`code` is stable and machine-readable; the message tells a person what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """Something the person or program can understand; `fields` names the inputs at fault."""
+
+    code: ClassVar[str] = "error"
+    message: ClassVar[str] = "Something went wrong."
+
+    def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
+        self.text = message or type(self).message
+        self.fields: Mapping[str, str] = dict(fields or {})
+        super().__init__(self.text)
+
+
+class Invalid(DomainError):
+    code = "invalid"
+    message = "Some of what was sent is not valid. The fields at fault are named."
+
+
+class Malformed(DomainError):
+    code = "malformed"
+    message = "The request could not be read. Check its encoding and syntax."
+
+
+class TooLarge(DomainError):
+    code = "too-large"
+    message = "The request is larger than is accepted here."
+
+
+class NotFound(DomainError):
+    code = "not-found"
+    message = "There is nothing here under that name, or it is not yours to see."
+
+
+class Conflict(DomainError):
+    code = "conflict"
+    message = "That does not fit the present state. Load the page again and look at what changed."
+
+
+class IdempotencyMismatch(Conflict):
+    code = "idempotency-mismatch"
+    message = "This idempotency key was used for a different request. Use a new key."
+
+
+class Refusal(DomainError):
+    """The actor may not do this (now)."""
+
+    code = "refused"
+    message = "You may not do this."
+
+
+class NotSignedIn(Refusal):
+    code = "not-signed-in"
+    message = "Sign in to do this."
+
+
+class StepUpNeeded(Refusal):
+    code = "step-up-needed"
+    message = "Confirm that it is you: sign in again to do this."
+
+
+class SecondFactorNeeded(Refusal):
+    code = "second-factor-needed"
+    message = "Turn on two-factor sign-in to do this."
+
+
+class ApprovalNeeded(Refusal):
+    code = "approval-needed"
+    message = "This needs the approval of other people first."
+
+
+class TaskNeeded(Refusal):
+    code = "task-needed"
+    message = "This needs an open task that grants it."
+
+
+class TooMany(Refusal):
+    """`retry_after` is in seconds."""
+
+    code = "too-many"
+    message = "Too many tries. Wait a little and try again."
+
+    def __init__(self, message: str | None = None, *, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(DomainError):
+    """A part this needs is not answering; nothing was changed; safe to repeat."""
+
+    code = "unavailable"
+    message = "This is not available at the moment. Nothing was changed; try again shortly."
+
+
+class StoreFull(Unavailable):
+    code = "store-full"
+    message = "The server has no room left to record this. Nothing was changed; the operators are told."
+
+
+class KeyUnavailable(Unavailable):
+    code = "key-unavailable"
+    message = "The key service is not answering. Nothing was changed; try again shortly."
+
+
+class SubjectErased(DomainError):
+    code = "erased"
+    message = "This person's data was erased."
+
+
+class KeyPolicyRefused(Refusal):
+    code = "key-policy"
+    message = "The caller's key policy does not allow this."
+
+
+class SettingsError(DomainError):
+    """Raised at start-up only; the message says which setting and what is accepted."""
+
+    code = "settings"
+    message = "A setting is not valid."
+
+
+class StartError(DomainError):
+    """Raised at start-up only: the service cannot start, and the message says what to do."""
+
+    code = "start"
+    message = "The service cannot start."

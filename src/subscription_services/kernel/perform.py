@@ -1,0 +1,221 @@
+"""perform(): the one way that anything happens.
+
+    validate -> rate limit -> authorise on what is claimed -> prepare -> begin -> authorise on what is stored
+    -> replay or run -> append the audit event in the same transaction -> commit -> answer
+
+It alone opens the write transactions of operations. A refusal or failure is recorded in a transaction of its own,
+because the rollback would erase it otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import msgspec
+from sqlalchemy import Connection
+
+from . import authorise, idempotency
+from .actors import Actor, Anonymous, TeamMember
+from .clock import Clock, Random
+from .context import Context, Origin
+from .errors import DomainError, Invalid
+from .events import Event
+from .ids import Ids
+from .operations import Change, Declined, Operation, Registry, Seen
+from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
+from .recording import Refusals, declined_event, failure_event, seen_event, success_event
+from .transaction import BoundOutbox, ReadTransaction, Transaction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The machinery that operations run on; put together once, in app.py."""
+
+    registry: Registry
+    store: Store
+    keys: KeysFor
+    log: EventLog
+    outbox: Outbox
+    authority: Authority
+    approvals: Approvals
+    limiter: Limiter
+    clock: Clock
+    random: Random
+    pools: Mapping[str, Executor]
+    refusals: Refusals = field(default_factory=Refusals)
+
+    def context(
+        self,
+        actor: Actor,
+        origin: Origin | None = None,
+        correlation_id: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Context:
+        ids = Ids(self.clock, self.random)
+        return Context(
+            actor=actor, now=self.clock(), ids=ids, random=self.random, origin=origin or Origin(),
+            correlation_id=correlation_id or ids.new("cor"), idempotency_key=idempotency_key,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came out of the transaction: an answer, or an error to raise now that its record is durable."""
+
+    answer: Any = None
+    error: DomainError | None = None
+
+
+async def perform(
+    kernel: Kernel,
+    operation: Operation,
+    actor: Actor,
+    request: msgspec.Struct,
+    *,
+    origin: Origin | None = None,
+    correlation_id: str | None = None,
+    idempotency_key: str | None = None,
+) -> Any:
+    """Carry out `operation` for `actor` and return its answer once it is durable and recorded.
+
+    Raises the DomainError that refused or failed it; by then that is in the log as well.
+    """
+    if operation not in kernel.registry:
+        raise LookupError(f"{operation.name} is not in the registry")
+    ctx = kernel.context(actor, origin, correlation_id, idempotency_key)
+    try:
+        checked = _validate(operation, request)
+        await _limit(kernel, operation, ctx, checked)
+        claimed = authorise.claimed_standing(ctx)
+        authorise.permit(operation, ctx, claimed)
+        authorise.check_needs(operation, ctx, claimed)
+        outcome = await (_change if operation.changes else _read)(kernel, operation, ctx, checked)
+    except DomainError as error:
+        await _record_failure(kernel, operation, ctx, error)
+        raise
+    except Exception as error:
+        await _record_failure(kernel, operation, ctx, error)
+        raise
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.answer
+
+
+def _validate(operation: Operation, request: msgspec.Struct) -> msgspec.Struct:
+    if not isinstance(request, operation.request):
+        raise TypeError(f"{operation.name} takes {operation.request.__name__}, not {type(request).__name__}")
+    try:
+        return msgspec.convert(msgspec.to_builtins(request), operation.request)
+    except msgspec.ValidationError as error:
+        raise Invalid(str(error)) from error
+
+
+async def _limit(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
+    for limit in operation.limits:
+        key = {"address": ctx.origin.address, "actor": ctx.actor.id, "all": "all"}.get(limit.by)
+        if key is None:
+            key = str(getattr(request, limit.by)).casefold()
+        await kernel.limiter.spend(f"{operation.name}/{limit.by}", key, limit.allowed, limit.seconds)
+
+
+async def _change(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> _Outcome:
+    arguments: tuple[Any, ...] = (ctx, request)
+    if operation.prepare is not None:
+        arguments += (await _prepare(kernel, operation, ctx, request),)
+
+    def work(connection: Connection) -> _Outcome:
+        return _run_change(kernel, operation, connection, arguments)
+
+    outcome = await kernel.store.write(Writer.PERFORM, work)
+    kernel.outbox.wake()
+    return outcome
+
+
+async def _prepare(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> Any:
+    prepared = operation.prepare
+    assert prepared is not None
+    keys = kernel.keys.for_caller(operation.room)
+
+    @contextmanager
+    def reading() -> Iterator[ReadTransaction]:
+        with kernel.store.reading() as connection:
+            yield ReadTransaction(connection, keys)
+
+    run: Callable[[], Any] = lambda: prepared.run(reading, ctx, request)  # noqa: E731
+    return await asyncio.get_running_loop().run_in_executor(kernel.pools[prepared.pool], run)
+
+
+def _run_change(
+    kernel: Kernel, operation: Operation, connection: Connection, arguments: tuple[Any, ...]
+) -> _Outcome:
+    ctx, request = arguments[0], arguments[1]
+    keys = kernel.keys.for_caller(operation.room)
+    tx = Transaction(connection, keys, BoundOutbox(connection, kernel.outbox, ctx.now))
+    standing = kernel.authority.standing(connection, ctx.actor, ctx.now)
+    own_only = authorise.permit(operation, ctx, standing)
+    authorise.check_needs(operation, ctx, standing)
+    subject = authorise.check_subject(operation, tx, ctx, request, own_only)
+    memory = kernel.keys.for_caller("kernel")
+    if replay := idempotency.recall(connection, memory, operation, ctx, request):
+        return _Outcome(replay.answer)
+    authorise.use_approvals(operation, tx, ctx, request, kernel.approvals)
+    result: Change[Any] | Declined = operation.run(tx, *arguments)
+    log_keys = kernel.keys.for_caller("ledger")
+    if isinstance(result, Declined):
+        kernel.log.append(connection, [declined_event(log_keys, operation, ctx, subject, result)])
+        return _Outcome(error=result.error)
+    kernel.log.append(connection, [success_event(log_keys, operation, ctx, subject, result)])
+    idempotency.remember(connection, memory, operation, ctx, request, result.after)
+    return _Outcome(result.after)
+
+
+async def _read(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> _Outcome:
+    def work(connection: Connection) -> tuple[Seen[Any], str]:
+        tx = ReadTransaction(connection, kernel.keys.for_caller(operation.room))
+        standing = kernel.authority.standing(connection, ctx.actor, ctx.now)
+        own_only = authorise.permit(operation, ctx, standing)
+        authorise.check_needs(operation, ctx, standing)
+        subject = authorise.check_subject(operation, tx, ctx, request, own_only)
+        return cast("Seen[Any]", operation.run(tx, ctx, request)), subject
+
+    seen, subject = await kernel.store.read(work)
+    if operation.audited:
+        event = seen_event(kernel.keys.for_caller("ledger"), operation, ctx, subject, seen)
+        await _record_read(kernel, ctx, event)
+    return _Outcome(seen.answer)
+
+
+async def _record_read(kernel: Kernel, ctx: Context, event: Event) -> None:
+    """A team member's look is durable before it is shown; a person's look at their own follows within a second."""
+    if isinstance(ctx.actor, TeamMember):
+        await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
+    else:
+        kernel.store.write_soon(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
+
+
+async def _record_failure(kernel: Kernel, operation: Operation, ctx: Context, error: Exception) -> None:
+    source = ctx.origin.address if isinstance(ctx.actor, Anonymous) else ""
+    if source and not kernel.refusals.admit(source, ctx.now):
+        return
+    event = failure_event(kernel.keys.for_caller("ledger"), operation, ctx, error)
+    try:
+        await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
+    except DomainError:
+        # the store itself is what failed: the caller gets the first error, the operators the alarm of the store
+        return
+
+
+async def flush_refusals(kernel: Kernel) -> int:
+    """Write one counted event for each source and minute in which refusals went over the limit."""
+    ctx = kernel.context(Anonymous())
+    events = kernel.refusals.flush(kernel.keys.for_caller("ledger"), ctx)
+    if events:
+        await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, events))
+    return len(events)

@@ -1,0 +1,156 @@
+"""Makes audit events out of what perform() saw, and keeps strangers from filling the log."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from .actors import Actor, Anonymous, ServiceAccount, System
+from .context import Context
+from .errors import DomainError, Refusal, SubjectErased
+from .events import Detail, Event, Outcome
+from .ids import kind
+from .operations import Change, Declined, Operation, Seen
+from .ports import Keys
+
+REFUSALS_A_MINUTE = 20
+SOURCES_REMEMBERED = 10_000
+
+
+def success_event(keys: Keys, operation: Operation, ctx: Context, subject: str, result: Change[Any]) -> Event:
+    details = dict(result.details)
+    if changed := _changed_fields(result.before, result.after):
+        details["changed"] = changed
+    identifier = result.object or str(getattr(result.after, "id", ""))
+    return _event(
+        keys, operation, ctx, Outcome.SUCCESS, object_id=identifier, subject=result.subject or subject,
+        details=details, personal=result.personal, actor=result.actor,
+    )  # fmt: skip
+
+
+def declined_event(keys: Keys, operation: Operation, ctx: Context, subject: str, result: Declined) -> Event:
+    return _event(
+        keys, operation, ctx, Outcome.REFUSED, object_id=result.object, subject=result.subject or subject,
+        details=result.details, reason=result.error.code,
+    )  # fmt: skip
+
+
+def seen_event(keys: Keys, operation: Operation, ctx: Context, subject: str, seen: Seen[Any]) -> Event:
+    return _event(
+        keys, operation, ctx, Outcome.SUCCESS, object_id=seen.object, subject=seen.subject or subject,
+        details=seen.details,
+    )  # fmt: skip
+
+
+def failure_event(keys: Keys, operation: Operation, ctx: Context, error: Exception) -> Event:
+    """A refusal by its code; any other failure by its class, never by its text, which may hold personal data."""
+    reason = error.code if isinstance(error, DomainError) else f"error:{type(error).__name__}"
+    outcome = Outcome.REFUSED if isinstance(error, Refusal) else Outcome.FAILED
+    return _event(keys, operation, ctx, outcome, reason=reason)
+
+
+def _event(
+    keys: Keys,
+    operation: Operation,
+    ctx: Context,
+    outcome: Outcome,
+    *,
+    object_id: str = "",
+    subject: str = "",
+    details: Mapping[str, Detail] | None = None,
+    personal: Mapping[str, str] | None = None,
+    actor: Actor | None = None,
+    reason: str = "",
+) -> Event:
+    doer = actor or ctx.actor
+    identifier = ctx.ids.new("evt")
+    sealed_for = _sealed_for(doer, subject, ctx)
+    values = dict(personal or {})
+    if ctx.origin.address:
+        values["address"] = ctx.origin.address
+    if ctx.origin.user_agent:
+        values["user_agent"] = ctx.origin.user_agent[:300]
+    sealed = _seal(keys, sealed_for, identifier, values)
+    index = keys.blind_index("origin", ctx.origin.address).hex() if ctx.origin.address else ""
+    return Event(
+        id=identifier, at=ctx.now, action=operation.name, outcome=outcome, actor_kind=doer.kind, actor=doer.id,
+        session=getattr(doer, "session", ""), object_kind=kind(object_id) if object_id else "", object=object_id,
+        subject=subject, reason=reason, details=details or {}, sealed=sealed,
+        sealed_for=sealed_for if sealed else "", origin_index=index, correlation=ctx.correlation_id,
+    )  # fmt: skip
+
+
+def _sealed_for(doer: Actor, subject: str, ctx: Context) -> str:
+    """Whose key seals the personal fields: the doer's own; a stranger's go under the key of the month."""
+    if not isinstance(doer, Anonymous | System | ServiceAccount):
+        return doer.id
+    return subject or f"origin:{ctx.now:%Y-%m}"
+
+
+def _seal(keys: Keys, subject: str, event_id: str, values: Mapping[str, str]) -> dict[str, str]:
+    if not values:
+        return {}
+    try:
+        keys.ensure_subject(subject, "origin" if subject.startswith("origin:") else "subject")
+        return {
+            name: base64.b64encode(
+                keys.seal(subject, f"ledger.event.{name}", event_id, text.encode())
+            ).decode()
+            for name, text in values.items()
+        }
+    except SubjectErased:
+        return {}
+
+
+def _changed_fields(before: object | None, after: object) -> list[str]:
+    if before is None or type(before) is not type(after) or not isinstance(before, msgspec.Struct):
+        return []
+    return [name for name in before.__struct_fields__ if getattr(before, name) != getattr(after, name)]
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Counts refusals of strangers by source and minute; over the limit they become one counted event."""
+
+    _counts: dict[tuple[str, int], int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def admit(self, source: str, now: datetime) -> bool:
+        """Whether this refusal is recorded by itself."""
+        minute = int(now.timestamp() // 60)
+        with self._lock:
+            if (source, minute) not in self._counts and len(self._counts) >= SOURCES_REMEMBERED:
+                source = ""
+            count = self._counts.get((source, minute), 0) + 1
+            self._counts[source, minute] = count
+        return count <= REFUSALS_A_MINUTE
+
+    def flush(self, keys: Keys, ctx: Context) -> list[Event]:
+        """Take the counted events of the minutes that are over."""
+        minute = int(ctx.now.timestamp() // 60)
+        with self._lock:
+            over = {key: count for key, count in self._counts.items() if key[1] < minute}
+            for key in over:
+                del self._counts[key]
+        return [
+            _flood_event(keys, ctx, source, count - REFUSALS_A_MINUTE)
+            for (source, _), count in over.items()
+            if count > REFUSALS_A_MINUTE
+        ]
+
+
+def _flood_event(keys: Keys, ctx: Context, source: str, count: int) -> Event:
+    identifier = ctx.ids.new("evt")
+    period = f"origin:{ctx.now:%Y-%m}"
+    return Event(
+        id=identifier, at=ctx.now, action="kernel.refusals", outcome=Outcome.REFUSED, actor_kind="anonymous",
+        actor="anonymous", count=count, reason="flood", correlation=ctx.correlation_id,
+        sealed=_seal(keys, period, identifier, {"address": source} if source else {}), sealed_for=period,
+        origin_index=keys.blind_index("origin", source).hex() if source else "",
+    )  # fmt: skip
