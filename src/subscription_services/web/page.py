@@ -1,0 +1,100 @@
+"""What every page knows about its reader: the typed input of the layout, given by whoever handles the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """A link of a navigation. `under` marks it current for every path below it as well."""
+
+    label: str
+    href: str
+    icon: str | None = None
+    under: str | None = None
+    primary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The signed-in reader, as the header names them. `detail` is their address or their role."""
+
+    name: str
+    detail: str = ""
+
+    @property
+    def initials(self) -> str:
+        """One or two capitals for the round mark beside the name."""
+        words = self.name.replace("@", " ").replace(".", " ").split()
+        return "".join(word[0] for word in words[:2]).upper() or "?"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message at the top of a page. `kind` is info, success, warning or danger."""
+
+    kind: str
+    text: str
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One card of `ui.radio_cards`: what is posted and what is shown."""
+
+    value: str
+    title: str
+    detail: str = ""
+    price: str = ""
+    per: str = ""
+    badge: str = ""
+    points: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of `ui.timeline`. `tone` is neutral, accent, success, warning or danger."""
+
+    at: datetime
+    title: str
+    detail: str = ""
+    tone: str = "neutral"
+    symbol: str = "dot"
+
+
+def _no_key() -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class PageContext:
+    """Reader, navigation and protections of one answer. `new_key` mints an idempotency key per form."""
+
+    path: str = "/"
+    nonce: str = ""
+    csrf: str = ""
+    new_key: Callable[[], str] = _no_key
+    person: Person | None = None
+    nav: tuple[NavItem, ...] = ()
+    account_nav: tuple[NavItem, ...] = ()
+    footer: tuple[NavItem, ...] = ()
+    notices: tuple[Notice, ...] = field(default=())
+    sandbox: bool = False
+    mailbox_url: str | None = None
+    product: str = "Subscription Services"
+    home: str = "/"
+    sign_out_path: str = "/sign-out"
+    language: str = "en"
+
+    def is_current(self, item: NavItem) -> bool:
+        """Whether the item names this page, or the part of the site that it stands in."""
+        if self.path == item.href:
+            return True
+        return item.under is not None and (self.path + "/").startswith(item.under.rstrip("/") + "/")
+
+    def with_notice(self, kind: str, text: str, title: str | None = None) -> PageContext:
+        """The same page with one more message at its top."""
+        return replace(self, notices=(*self.notices, Notice(kind, text, title)))

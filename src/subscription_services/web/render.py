@@ -1,0 +1,78 @@
+"""From template, reader and data to an answer. Jinja2 with autoescape and no silent undefined names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import segno
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from subscription_services.web.assets import Assets
+from subscription_services.web.icons import ICONS, STATES
+from subscription_services.web.page import PageContext
+from subscription_services.web.words import ago_text, date_text, iso, money_text, time_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+ROOMS = Path(__file__).parent.parent
+
+
+def make_environment(rooms: Mapping[str, Path], assets: Assets) -> Environment:
+    """Templates of web/ by their name, those of a room as "<room>/<name>"; `ui` holds the components."""
+    prefixes: dict[str, BaseLoader] = {room: FileSystemLoader(folder) for room, folder in sorted(rooms.items())}
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(TEMPLATES), PrefixLoader(prefixes)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        cache_size=-1,
+        extensions=["jinja2.ext.do"],
+    )
+    environment.globals.update(icons=ICONS, statuses=STATES, asset=assets.url, money_text=money_text)
+    environment.filters.update(iso=iso, time_text=time_text, date_text=date_text, ago_text=ago_text)
+    environment.globals["ui"] = environment.get_template("components.html").module
+    return environment
+
+
+def room_templates() -> dict[str, Path]:
+    """The `templates` folder of each room that has one, by the room's name."""
+    return {folder.parent.name: folder for folder in sorted(ROOMS.glob("*/templates")) if folder.parent.name != "web"}
+
+
+ASSETS = Assets()
+_environment = make_environment(room_templates(), ASSETS)
+
+
+def page(template: str, view: PageContext, **data: Any) -> str:
+    """The text of a page. Raises jinja2.UndefinedError for a name that the handler forgot to give."""
+    return _environment.get_template(template).render(view=view, **data)
+
+
+def render(
+    template: str,
+    view: PageContext,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **data: Any,
+) -> HTMLResponse:
+    """A page as an answer, in UTF-8. `data` are the names that the template uses besides `view` and `ui`."""
+    return HTMLResponse(page(template, view, **data), status_code=status, headers=headers)
+
+
+def see_other(path: str) -> RedirectResponse:
+    """303 to a page of ours, the answer to a successful POST. Raises ValueError for any other address."""
+    if not path.startswith("/") or path.startswith(("//", "/\\")) or any(c in path for c in "\r\n\t\\"):
+        raise ValueError("a redirect must stay on this site")
+    return RedirectResponse(path, status_code=303)
+
+
+def qr(text: str) -> Markup:
+    """A QR code (ISO/IEC 18004, error correction M) as inline SVG without style attributes, for `ui.qr`."""
+    code = segno.make(text, error="m", micro=False)
+    svg = code.svg_inline(omitsize=True, border=4, svgclass=None, lineclass=None)
+    return Markup(svg)  # noqa: S704  drawn by segno: modules only, the text itself is not in it

@@ -1,0 +1,44 @@
+"""Money and time in people's words (Babel, CLDR). All times are shown in UTC and say so."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_currency, get_currency_precision
+
+from subscription_services.kernel.money import Money
+
+
+def money_text(minor_units: int | Money, currency: str = "", locale: str = "en_GB") -> str:
+    """`1999, "EUR"` (minor units, ISO 4217) or a Money as "€19.99"."""
+    money = minor_units if isinstance(minor_units, Money) else Money(minor_units, currency)
+    amount = Decimal(money.amount).scaleb(-get_currency_precision(money.currency))
+    return str(format_currency(amount, money.currency, locale=locale))
+
+
+def _utc(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("a time without zone cannot be shown")
+    return at.astimezone(UTC)
+
+
+def iso(at: datetime) -> str:
+    """RFC 3339 in UTC with seconds, for `<time datetime>`."""
+    return _utc(at).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_text(at: datetime, locale: str = "en_GB") -> str:
+    """ "24 Nov 2026, 07:06 UTC"."""
+    return f"{format_datetime(_utc(at), 'd MMM y, HH:mm', locale=locale)} UTC"
+
+
+def date_text(at: datetime, locale: str = "en_GB") -> str:
+    """ "24 November 2026", the day in UTC."""
+    return str(format_date(_utc(at).date(), "d MMMM y", locale=locale))
+
+
+def ago_text(at: datetime, now: datetime, locale: str = "en_GB") -> str:
+    """ "5 minutes ago" or "in 2 days", measured from the injected clock."""
+    return str(format_timedelta(_utc(at) - _utc(now), add_direction=True, locale=locale))
