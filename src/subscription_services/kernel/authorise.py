@@ -23,9 +23,7 @@ def claimed_standing(ctx: Context) -> Standing:
         case Subscriber() as actor:
             return Standing(signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
         case TeamMember() as actor:
-            return Standing(
-                roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor
-            )
+            return Standing(roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
         case ServiceAccount() as actor:
             return Standing(scopes=actor.scopes)
         case _:
@@ -83,9 +81,7 @@ def use_approvals(
     """Consume, in the transaction that executes, the approvals that this exact request needs. Raises ApprovalNeeded."""
     for need in operation.needs:
         if isinstance(need, ApprovalsNeeded):
-            approvals.consume(
-                tx.connection, ctx.actor, operation.name, digest(operation, request), need.count, ctx.now
-            )
+            approvals.consume(tx.connection, ctx.actor, operation.name, digest(operation, request), need.count, ctx.now)
 
 
 def digest(operation: Operation, request: msgspec.Struct) -> bytes:

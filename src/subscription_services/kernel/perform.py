@@ -152,9 +152,7 @@ async def _prepare(kernel: Kernel, operation: Operation, ctx: Context, request: 
     return await asyncio.get_running_loop().run_in_executor(kernel.pools[prepared.pool], run)
 
 
-def _run_change(
-    kernel: Kernel, operation: Operation, connection: Connection, arguments: tuple[Any, ...]
-) -> _Outcome:
+def _run_change(kernel: Kernel, operation: Operation, connection: Connection, arguments: tuple[Any, ...]) -> _Outcome:
     ctx, request = arguments[0], arguments[1]
     keys = kernel.keys.for_caller(operation.room)
     tx = Transaction(connection, keys, BoundOutbox(connection, kernel.outbox, ctx.now))

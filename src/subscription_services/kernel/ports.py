@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -117,6 +117,3 @@ class Approvals(Protocol):
     ) -> None:
         """Use up the approvals that cover exactly this request. Raises ApprovalNeeded."""
         ...
-
-
-Pools = Any

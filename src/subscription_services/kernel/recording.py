@@ -99,9 +99,7 @@ def _seal(keys: Keys, subject: str, event_id: str, values: Mapping[str, str]) ->
     try:
         keys.ensure_subject(subject, "origin" if subject.startswith("origin:") else "subject")
         return {
-            name: base64.b64encode(
-                keys.seal(subject, f"ledger.event.{name}", event_id, text.encode())
-            ).decode()
+            name: base64.b64encode(keys.seal(subject, f"ledger.event.{name}", event_id, text.encode())).decode()
             for name, text in values.items()
         }
     except SubjectErased:

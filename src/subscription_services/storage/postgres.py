@@ -1,0 +1,119 @@
+"""PostgreSQL: reads and writes in one bounded pool of threads, each with connections of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from subscription_services.kernel.errors import StartError, StoreFull, Unavailable
+from subscription_services.kernel.ports import Writer
+
+T = TypeVar("T")
+THREADS = 8
+TRIES = 4
+_RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+_FULL = frozenset({"53100"})  # disk_full
+
+
+def make_engine(url: str, *, read_only: bool) -> Engine:
+    """An engine whose sessions are read-only when asked. Sizes fit the pool of threads."""
+    options = "-c default_transaction_read_only=on" if read_only else "-c synchronous_commit=on"
+    return create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        pool_size=THREADS, max_overflow=4, pool_pre_ping=False,
+        connect_args={"options": options, "connect_timeout": 5, "application_name": "subscription-services"},
+    )  # fmt: skip
+
+
+class PostgresStore:
+    """See `kernel.ports.Store`."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self.write_engine = make_engine(url, read_only=False)
+        self._read_engine = make_engine(url, read_only=True)
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._local = threading.local()
+        try:
+            with self.write_engine.connect():
+                pass
+        except OperationalError as error:
+            raise StartError(f"The database does not answer: {str(error.orig).strip()}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        outer: Connection | None = getattr(self._local, "connection", None)
+        if outer is not None:
+            yield outer
+            return
+        with self._read_engine.connect() as connection:
+            self._local.connection = connection
+            try:
+                yield connection
+            finally:
+                self._local.connection = None
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self.reading() as connection:
+                return work(connection)
+
+        return await self._in_pool(lambda: _translated(lambda: _retry_lost(run)))
+
+    async def write(self, writer: Writer, work: Callable[[Connection], T]) -> T:
+        return await self._in_pool(lambda: _translated(lambda: self._transact(work)))
+
+    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> None:
+        self._pool.submit(lambda: self._transact(work))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        self.write_engine.dispose()
+        self._read_engine.dispose()
+
+    async def _in_pool(self, run: Callable[[], T]) -> T:
+        future: Future[T] = self._pool.submit(run)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        for attempt in range(TRIES):
+            try:
+                with self.write_engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if _state(error) not in _RETRY or attempt == TRIES - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+
+def _retry_lost(run: Callable[[], T]) -> T:
+    """A read whose connection was lost may simply be read again; a write may not."""
+    try:
+        return run()
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        return run()
+
+
+def _translated(run: Callable[[], T]) -> T:
+    try:
+        return run()
+    except DBAPIError as error:
+        if _state(error) in _FULL:
+            raise StoreFull() from error
+        if error.connection_invalidated or isinstance(error, OperationalError):
+            raise Unavailable() from error
+        raise
+
+
+def _state(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", "") or "")

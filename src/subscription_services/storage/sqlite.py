@@ -1,0 +1,211 @@
+"""The embedded store: one SQLCipher file, one writer thread a process, commits shared by a group.
+
+Each caller is answered only after its own durable commit. Inside a group every unit of work has a savepoint, so one
+that fails touches nobody else; a group that cannot commit fails every caller in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlcipher3
+from sqlalchemy import Connection, Engine, NullPool, create_engine
+
+from subscription_services.kernel.errors import StartError, StoreFull, Unavailable
+from subscription_services.kernel.ports import Writer
+
+T = TypeVar("T")
+GROUP_SIZE = 64
+BUSY_MILLISECONDS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    work: Callable[[Connection], Any]
+    done: Future[Any]
+
+
+def make_engine(path: Path, key: bytes, *, read_only: bool) -> Engine:
+    """An engine for the encrypted file. Each connection proves the key at once. Raises StartError."""
+
+    def connect() -> Any:
+        raw = sqlcipher3.connect(str(path), isolation_level=None, check_same_thread=False, cached_statements=512)
+        cursor = raw.cursor()
+        cursor.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        try:
+            cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlcipher3.DatabaseError as error:
+            raw.close()
+            raise _start_error(path, error) from error
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA temp_store = MEMORY")
+        cursor.execute("PRAGMA cache_size = -16000")
+        if read_only:
+            cursor.execute("PRAGMA query_only = ON")
+        cursor.close()
+        return raw
+
+    return create_engine(
+        "sqlite://", module=sqlcipher3, creator=connect, poolclass=NullPool, isolation_level="AUTOCOMMIT"
+    )
+
+
+class SqliteStore:
+    """See `kernel.ports.Store`."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.write_engine = make_engine(path, key, read_only=False)
+        self._read_engine = make_engine(path, key, read_only=True)
+        self._local = threading.local()
+        self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
+        with self.write_engine.connect():
+            pass
+        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        connection: Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._read_engine.connect()
+        if getattr(self._local, "open", False):
+            yield connection
+            return
+        connection.exec_driver_sql("BEGIN")
+        self._local.open = True
+        try:
+            yield connection
+        finally:
+            self._local.open = False
+            connection.exec_driver_sql("COMMIT")
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        with self.reading() as connection:
+            return work(connection)
+
+    async def write(self, writer: Writer, work: Callable[[Connection], T]) -> T:
+        done: Future[Any] = Future()
+        self._units.put(_Unit(work, done))
+        # shielded: a caller that goes away must not make its committed work look undone
+        result: T = await asyncio.shield(asyncio.wrap_future(done))
+        return result
+
+    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> None:
+        self._units.put(_Unit(work, Future()))
+
+    def close(self) -> None:
+        self._units.put(None)
+        self._thread.join()
+        os.close(self._lock)
+        self.write_engine.dispose()
+        self._read_engine.dispose()
+
+    def _write_loop(self) -> None:
+        with self.write_engine.connect() as connection:
+            while True:
+                group, last = self._next_group()
+                if group:
+                    self._commit_group(connection, group)
+                if last:
+                    return
+
+    def _next_group(self) -> tuple[list[_Unit], bool]:
+        group: list[_Unit] = []
+        unit = self._units.get()
+        while unit is not None:
+            group.append(unit)
+            if len(group) == GROUP_SIZE:
+                return group, False
+            try:
+                unit = self._units.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _commit_group(self, connection: Connection, group: list[_Unit]) -> None:
+        outcomes: list[tuple[_Unit, Any, BaseException | None]] = []
+        try:
+            # SQLite's own waiting is polling and unfair; the kernel's file lock queues the processes
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                for unit in group:
+                    outcomes.append(_run_unit(connection, unit))
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                _abandon(connection)
+                raise
+            finally:
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+        except BaseException as error:
+            failure = store_error(error)
+            for unit in group:
+                _settle(unit.done, None, failure)
+            return
+        for unit, result, problem in outcomes:
+            _settle(unit.done, result, problem)
+
+
+def _run_unit(connection: Connection, unit: _Unit) -> tuple[_Unit, Any, BaseException | None]:
+    connection.exec_driver_sql("SAVEPOINT unit")
+    try:
+        result = unit.work(connection)
+    except Exception as error:
+        if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            raise  # the engine gave up the whole transaction (full disk): nobody in the group may be told otherwise
+        connection.exec_driver_sql("ROLLBACK TO unit")
+        connection.exec_driver_sql("RELEASE unit")
+        return unit, None, store_error(error)
+    connection.exec_driver_sql("RELEASE unit")
+    return unit, result, None
+
+
+def _abandon(connection: Connection) -> None:
+    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        connection.exec_driver_sql("ROLLBACK")
+
+
+def _settle(done: Future[Any], result: Any, problem: BaseException | None) -> None:
+    if done.cancelled():
+        return
+    if problem is None:
+        done.set_result(result)
+    else:
+        done.set_exception(problem)
+
+
+def store_error(error: BaseException) -> BaseException:
+    """The store's own failures in the domain's words; everything else as it is."""
+    text = str(getattr(error, "orig", error))
+    if "disk is full" in text or "disk I/O error" in text or getattr(error, "errno", 0) == 28:
+        return StoreFull()
+    if "database is locked" in text or "unable to open database" in text:
+        return Unavailable()
+    return error
+
+
+def _start_error(path: Path, error: Exception) -> StartError:
+    if "not a database" in str(error):
+        return StartError(
+            f"{path.name} does not open with the key that the key service gave: wrong key or another root."
+        )
+    if "locked" in str(error):
+        return StartError(f"{path.name} is locked by another program. Stop that program and start again.")
+    return StartError(f"{path.name} cannot be opened: {error}")
