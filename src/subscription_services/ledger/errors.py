@@ -1,0 +1,57 @@
+"""What can go wrong with proofs, signed notes, checkpoints and tiles, in the words of their standards."""
+
+
+class LedgerError(Exception):
+    """Anything that the ledger refuses."""
+
+
+class ProofError(LedgerError):
+    """A proof that does not prove what it claims. Subclasses say why; all of them mean: do not believe it."""
+
+
+class OutOfRange(ProofError):
+    """The index is outside the tree, or the sizes are negative or in the wrong order."""
+
+
+class MalformedHash(ProofError):
+    """A leaf hash, root or proof component is not 32 bytes."""
+
+
+class WrongProofLength(ProofError):
+    """The proof has more or fewer components than the index and the sizes demand."""
+
+
+class RootMismatch(ProofError):
+    """The proof is well formed and leads to another root than the one given."""
+
+
+class TreeUnreadable(LedgerError):
+    """A stored hash or tile that the tree needs is missing or has the wrong length."""
+
+
+class NoteError(LedgerError):
+    """A signed note (C2SP signed-note) that must not be believed."""
+
+
+class MalformedNote(NoteError):
+    """The bytes are not a signed note, or the text cannot be put into one."""
+
+
+class MalformedVerifierKey(NoteError):
+    """The text is not a verifier key (vkey) with a known algorithm and the right key id."""
+
+
+class InvalidSignature(NoteError):
+    """A signature that names a known key does not verify."""
+
+
+class UnverifiedNote(NoteError):
+    """No signature of the note belongs to a known key."""
+
+
+class MalformedCheckpoint(LedgerError):
+    """The text of the note is not a checkpoint (C2SP tlog-checkpoint), or not one of this log."""
+
+
+class MalformedTile(LedgerError):
+    """A tile path, tile or entry bundle that C2SP tlog-tiles does not allow."""
