@@ -1,0 +1,58 @@
+"""Encryption at rest and key management.
+
+The room keeps every key: a root (ports.RootProvider), versioned key-encryption keys and data keys in a store of
+its own, with a policy per caller and a journal of every access. Others hold a `KeyRing` and ask it for their own
+view: ``ring.for_caller("identity")`` seals, unseals, indexes and signs what the policy lets identity do.
+"""
+
+from .embedded import open_embedded
+from .errors import (
+    KeyConflict,
+    KeyPolicyRefused,
+    KeyStoreDamaged,
+    KeyTampered,
+    KeyUnavailable,
+    MacMismatch,
+    NoSuchKey,
+    RootKeyMissing,
+    RootKeyUnsafe,
+    RootKeyWrong,
+    SealBroken,
+    SubjectErased,
+)
+from .model import ACCOUNTING, JournalBatch, JournalEntry, Kind, Outcome, Tombstone, Verb
+from .policy import DEFAULT_POLICY, Grant, Policy
+from .ports import KeyService, RootProvider
+from .sealing import CallerKeys, KeyRing
+from .settings import KeySettings
+
+__all__ = [
+    "ACCOUNTING",
+    "DEFAULT_POLICY",
+    "CallerKeys",
+    "Grant",
+    "JournalBatch",
+    "JournalEntry",
+    "KeyConflict",
+    "KeyPolicyRefused",
+    "KeyRing",
+    "KeyService",
+    "KeySettings",
+    "KeyStoreDamaged",
+    "KeyTampered",
+    "KeyUnavailable",
+    "Kind",
+    "MacMismatch",
+    "NoSuchKey",
+    "Outcome",
+    "Policy",
+    "RootKeyMissing",
+    "RootKeyUnsafe",
+    "RootKeyWrong",
+    "RootProvider",
+    "SealBroken",
+    "SubjectErased",
+    "Tombstone",
+    "Verb",
+    "open_embedded",
+]

@@ -1,0 +1,94 @@
+"""Putting the parts together in one process: file root, own store, key ring."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from subscription_services.kernel.clock import Clock, Random, monotonic
+
+from .erasure import ErasureFile
+from .errors import KeyStoreDamaged, RootKeyMissing, RootKeyUnsafe, RootKeyWrong
+from .keyservice import LocalKeyService
+from .policy import DEFAULT_POLICY, Policy
+from .root import FileRoot, create_root, read_root, sync_directory
+from .sealing import KeyRing
+from .settings import KeySettings
+from .store import KeyStore
+
+
+def open_embedded(
+    settings: KeySettings,
+    clock: Clock,
+    random: Random,
+    policy: Policy = DEFAULT_POLICY,
+    ticks: Callable[[], float] = monotonic,
+) -> KeyRing:
+    """Open the keys of an installation, creating them at its first start; close with `ring.close()`.
+
+    Raises RootKeyMissing, RootKeyUnsafe, RootKeyWrong, KeyStoreDamaged, KeyUnavailable, StoreFull.
+    """
+    directory = settings.directory
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_mode & 0o022:
+        raise RootKeyUnsafe(f"Others may change {directory}. Run: chmod 700 {directory}.")
+    with _alone(directory):
+        root = _root(directory, random)
+        store = KeyStore(directory / "keys.db", root.store_key(), settings.busy_timeout)
+        try:
+            service = LocalKeyService(
+                store,
+                root,
+                policy,
+                ErasureFile(directory / "erasures.log"),
+                clock,
+                random,
+                settings.journal_window,
+            )
+            _remember(directory, root)
+            return KeyRing(service, settings, random, ticks)
+        except BaseException:
+            store.close()
+            raise
+
+
+def _root(directory: Path, random: Random) -> FileRoot:
+    """The root key that belongs to the store; a new one only where there never was a store."""
+    path, store, mark = directory / "root.key", directory / "keys.db", directory / "root.id"
+    used = mark.read_text().strip() if mark.exists() else ""
+    stored = store.exists() and store.stat().st_size > 0
+    if not path.exists():
+        if used or stored:
+            raise RootKeyMissing(f"The key store {store} needs its root key, and {path} is missing. Put it back.")
+        return create_root(path, random)
+    root = read_root(path)
+    if used and used != root.fingerprint:
+        raise RootKeyWrong(f"Wrong key: {path} does not belong to the key store {store}. Put the right one back.")
+    if used and not stored:
+        raise KeyStoreDamaged(f"The key store {store} is missing or empty. Restore it from its backup.")
+    return root
+
+
+def _remember(directory: Path, root: FileRoot) -> None:
+    """Note which root the store belongs to, once the store is whole."""
+    mark = directory / "root.id"
+    if mark.exists():
+        return
+    unfinished = directory / "root.id.new"
+    unfinished.write_text(root.fingerprint + "\n")
+    unfinished.replace(mark)
+    sync_directory(directory)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One process at a time creates or checks the files."""
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,197 @@
+"""Root -> versioned key-encryption keys, one set per purpose -> versioned data keys.
+
+Data keys are sealed with AES-256-GCM under the newest key-encryption key of their purpose, bound to kind,
+purpose, name and version: a wrapped key moved to another row does not open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from struct import pack, unpack
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from subscription_services.kernel.clock import Random
+
+from .encoding import bind
+from .errors import KeyTampered, KeyUnavailable, NoSuchKey, SubjectErased
+from .model import AES_GCM_LIMIT, Kind
+from .ports import RootProvider
+from .store import Tx
+
+_NONCE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A row of data_key."""
+
+    kind: Kind
+    name: str
+    version: int
+    purpose: str
+    kek_version: int
+    wrapped: bytes = field(repr=False)
+    uses: int
+
+    @property
+    def bound_to(self) -> bytes:
+        return bind("subs.data-key.v1", self.kind, self.purpose, self.name, self.version, self.kek_version)
+
+
+class Hierarchy:
+    """Wraps and unwraps inside the caller's transaction; keeps the unwrapped key-encryption keys."""
+
+    def __init__(self, root: RootProvider, store_id: bytes, random: Random) -> None:
+        self._root = root
+        self._store_id = store_id
+        self._random = random
+        self._keks: dict[tuple[str, int, bytes], AESGCM] = {}
+
+    def create(self, tx: Tx, kind: Kind, purpose: str, name: str, length: int, now: datetime) -> StoredKey:
+        """Make the next version of a data key. Raises SubjectErased."""
+        check_not_erased(tx, kind, name)
+        row = tx.execute(
+            "SELECT coalesce(max(version), 0) + 1 FROM data_key WHERE kind = ? AND name = ?", (kind.value, name)
+        ).fetchone()
+        key = StoredKey(kind, name, row[0], purpose, self._current_kek(tx, purpose, now), b"", 0)
+        wrapped = self._wrap(tx, purpose, key.kek_version, self._random(length), key.bound_to)
+        tx.execute(
+            "INSERT INTO data_key (kind, name, version, purpose, kek_version, wrapped, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (kind.value, name, key.version, purpose, key.kek_version, wrapped, now.astimezone(UTC).isoformat()),
+        )
+        return StoredKey(kind, name, key.version, purpose, key.kek_version, wrapped, 0)
+
+    def unwrap(self, tx: Tx, key: StoredKey) -> bytes:
+        """The data key itself. Raises KeyTampered."""
+        return self._unwrap(tx, key.purpose, key.kek_version, key.wrapped, key.bound_to)
+
+    def reserve(self, tx: Tx, key: StoredKey, count: int) -> None:
+        """Count `count` uses of a data key in advance."""
+        tx.execute(
+            "UPDATE data_key SET uses = uses + ? WHERE kind = ? AND name = ? AND version = ?",
+            (count, key.kind.value, key.name, key.version),
+        )
+
+    def wrap_foreign(self, tx: Tx, purpose: str, context: bytes, key: bytes, now: datetime) -> bytes:
+        """Wrap a key that is kept elsewhere; the answer begins with the version of the key-encryption key."""
+        version = self._current_kek(tx, purpose, now)
+        bound = bind("subs.foreign-key.v1", purpose, version, context)
+        return b"\x01" + pack(">I", version) + self._wrap(tx, purpose, version, key, bound)
+
+    def unwrap_foreign(self, tx: Tx, purpose: str, context: bytes, wrapped: bytes) -> bytes:
+        """Raises KeyTampered."""
+        if len(wrapped) < 5 or wrapped[0] != 1:
+            raise KeyTampered
+        version = unpack(">I", wrapped[1:5])[0]
+        return self._unwrap(tx, purpose, version, wrapped[5:], bind("subs.foreign-key.v1", purpose, version, context))
+
+    def rotate(self, tx: Tx, purpose: str, now: datetime) -> int:
+        """Add the purpose's next key-encryption key."""
+        row = tx.execute("SELECT coalesce(max(version), 0) + 1 FROM kek WHERE purpose = ?", (purpose,)).fetchone()
+        version: int = row[0]
+        tx.execute(
+            "INSERT INTO kek (purpose, version, wrapped, created_at) VALUES (?, ?, ?, ?)",
+            (
+                purpose,
+                version,
+                self._root.wrap(self._random(32), self._kek_context(purpose, version)),
+                now.astimezone(UTC).isoformat(),
+            ),
+        )
+        return version
+
+    def rewrap(self, tx: Tx, purpose: str, limit: int, now: datetime) -> int:
+        """Wrap up to `limit` data keys under the newest version; each row only if it is still as it was read."""
+        newest = self._current_kek(tx, purpose, now)
+        rows = tx.execute(
+            _SELECT + " WHERE purpose = ? AND kek_version < ? ORDER BY kek_version LIMIT ?",
+            (purpose, newest, limit),
+        ).fetchall()
+        for row in rows:
+            old = _stored(row)
+            new = StoredKey(old.kind, old.name, old.version, purpose, newest, b"", old.uses)
+            wrapped = self._wrap(tx, purpose, newest, self.unwrap(tx, old), new.bound_to)
+            tx.execute(
+                "UPDATE data_key SET kek_version = ?, wrapped = ?"
+                " WHERE kind = ? AND name = ? AND version = ? AND wrapped = ?",
+                (newest, wrapped, old.kind.value, old.name, old.version, old.wrapped),
+            )
+        left: int = tx.execute(
+            "SELECT count(*) FROM data_key WHERE purpose = ? AND kek_version < ?", (purpose, newest)
+        ).fetchone()[0]
+        return left
+
+    def _current_kek(self, tx: Tx, purpose: str, now: datetime) -> int:
+        row = tx.execute(
+            "SELECT version, uses FROM kek WHERE purpose = ? ORDER BY version DESC LIMIT 1", (purpose,)
+        ).fetchone()
+        if row is None or row[1] >= AES_GCM_LIMIT:
+            return self.rotate(tx, purpose, now)
+        version: int = row[0]
+        return version
+
+    def _wrap(self, tx: Tx, purpose: str, version: int, key: bytes, bound_to: bytes) -> bytes:
+        tx.execute("UPDATE kek SET uses = uses + 1 WHERE purpose = ? AND version = ?", (purpose, version))
+        nonce = self._random(_NONCE)
+        return nonce + self._kek(tx, purpose, version).encrypt(nonce, key, bound_to)
+
+    def _unwrap(self, tx: Tx, purpose: str, version: int, wrapped: bytes, bound_to: bytes) -> bytes:
+        if len(wrapped) < _NONCE + 16:
+            raise KeyTampered
+        try:
+            return self._kek(tx, purpose, version).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], bound_to)
+        except InvalidTag:
+            raise KeyTampered from None
+
+    def _kek(self, tx: Tx, purpose: str, version: int) -> AESGCM:
+        row = tx.execute("SELECT wrapped FROM kek WHERE purpose = ? AND version = ?", (purpose, version)).fetchone()
+        if row is None:
+            raise KeyUnavailable(f"Version {version} of the key-encryption key for {purpose} is not here.")
+        # The row is part of the cache's key: a version made in a transaction that was undone must not stay.
+        known = (purpose, version, row[0])
+        kek = self._keks.get(known)
+        if kek is None:
+            kek = AESGCM(self._root.unwrap(row[0], self._kek_context(purpose, version)))
+            self._keks[known] = kek
+        return kek
+
+    def _kek_context(self, purpose: str, version: int) -> bytes:
+        return bind("subs.kek.v1", self._store_id, purpose, version)
+
+
+_SELECT = "SELECT kind, name, version, purpose, kek_version, wrapped, uses FROM data_key"
+
+
+def find(tx: Tx, kind: Kind, name: str, version: int | None = None) -> StoredKey:
+    """The newest or the named version. Raises SubjectErased, NoSuchKey."""
+    check_not_erased(tx, kind, name)
+    row = tx.execute(
+        _SELECT + " WHERE kind = ? AND name = ? AND (?3 IS NULL OR version = ?3) ORDER BY version DESC LIMIT 1",
+        (kind.value, name, version),
+    ).fetchone()
+    if row is None:
+        raise NoSuchKey(f"There is no {kind} key {name}" + (f" version {version}." if version else "."))
+    return _stored(row)
+
+
+def purpose_of(tx: Tx, kind: Kind, name: str) -> str | None:
+    """The purpose of an existing key."""
+    row = tx.execute(
+        "SELECT purpose FROM data_key WHERE kind = ? AND name = ? ORDER BY version DESC LIMIT 1", (kind.value, name)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def check_not_erased(tx: Tx, kind: Kind, name: str) -> None:
+    """Raises SubjectErased when the subject has a tombstone, whatever rows an old copy brought back."""
+    if kind is Kind.SUBJECT and tx.execute("SELECT 1 FROM tombstone WHERE subject = ?", (name,)).fetchone():
+        raise SubjectErased
+
+
+def _stored(row: tuple[str, str, int, str, int, bytes, int]) -> StoredKey:
+    kind, name, version, purpose, kek_version, wrapped, uses = row
+    return StoredKey(Kind(kind), name, version, purpose, kek_version, wrapped, uses)

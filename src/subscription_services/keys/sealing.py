@@ -1,0 +1,242 @@
+"""The sealing client: AES-256-GCM with data keys that the key service hands out, kept in a bounded cache.
+
+Sealed value: format (1 byte, 1), version of the data key (4 bytes), nonce (12), ciphertext and tag (16).
+Associated data: that header, the lengths of seal id, row id and subject (4 bytes each), and the three.
+A value opens only under the subject, seal id and row it was sealed for.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from collections.abc import Callable, Iterable
+from itertools import count
+from struct import Struct
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from subscription_services.kernel.clock import Random
+
+from .cache import KeyCache
+from .errors import KeyConflict, KeyUnavailable, MacMismatch, NoSuchKey, SealBroken
+from .model import JournalBatch, Kind, OpenedKey, Tombstone
+from .ports import KeyService
+from .settings import KeySettings
+
+FORMAT = 1
+OVERHEAD = 33
+"""How many bytes longer than the plaintext a sealed value is."""
+
+_HEADER = Struct(">BI")
+_LENGTHS = Struct(">III")
+_CURRENT = 0
+_Address = tuple[str, Kind, str, int]
+"""Caller, kind, name, version (or _CURRENT). The caller is part of it: nobody uses what only another may open."""
+
+
+class _Key:
+    """An unwrapped key in use."""
+
+    __slots__ = ("aead", "header", "limit", "material", "uses", "version")
+
+    def __init__(self, opened: OpenedKey) -> None:
+        self.version = opened.version
+        self.header = _HEADER.pack(FORMAT, opened.version)
+        self.material = opened.material
+        self.aead = AESGCM(opened.material) if len(opened.material) == 32 else None
+        # next() of a count is one step of the interpreter, so threads need no lock around it.
+        self.uses = count(1)
+        self.limit = opened.reserved
+
+
+class KeyRing:
+    """Shared by a process: the connection to the key service and the cache; each caller gets its own view."""
+
+    def __init__(self, service: KeyService, settings: KeySettings, random: Random, ticks: Callable[[], float]) -> None:
+        self.service = service
+        self.random = random
+        self.block = settings.reserve_block
+        self.cache: KeyCache[_Address, _Key] = KeyCache(settings.cache_size)
+        self._ticks = ticks
+        self._interval = settings.erasure_notice
+        self._generation = service.generation()
+        self._next_look = ticks() + self._interval
+        self._lock = threading.Lock()
+
+    def for_caller(self, caller: str) -> CallerKeys:
+        """Keys as `caller` may use them by the policy."""
+        return CallerKeys(self, caller)
+
+    def close(self) -> None:
+        """Forget every key and close the key service; what follows raises KeyUnavailable."""
+        self.cache.evict(lambda _: True)
+        self.service.close()
+
+    def notice_erasures(self) -> None:
+        """Drop what other processes destroyed; looks at most once per interval. Raises KeyUnavailable."""
+        if self._ticks() >= self._next_look:
+            self.look_for_erasures()
+
+    def look_for_erasures(self) -> None:
+        with self._lock:
+            generation = self.service.generation()
+            if generation != self._generation:
+                erased = set(self.service.erased_since(self._generation).subjects)
+                backwards = generation < self._generation
+                self.cache.evict(lambda address: backwards or address[2] in erased)
+                self._generation = generation
+            self._next_look = self._ticks() + self._interval
+
+
+class CallerKeys:
+    """Satisfies kernel.ports.Keys. Raises KeyUnavailable, SubjectErased, KeyPolicyRefused; StoreFull on a full disk."""
+
+    __slots__ = ("_caller", "_known", "_ring")
+
+    def __init__(self, ring: KeyRing, caller: str) -> None:
+        self._ring = ring
+        self._caller = caller
+        self._known: set[tuple[Kind, str]] = set()
+
+    def ensure_subject(self, subject: str, purpose: str = "subject") -> None:
+        """Create the subject's data key unless it has one. Raises KeyConflict when it has another purpose."""
+        self._ring.service.create(self._caller, Kind.SUBJECT, purpose, subject)
+
+    def seal(self, subject: str, seal_id: str, row_id: str, plaintext: bytes) -> bytes:
+        """Seal a value for one field (`seal_id`, a permanent name) of one row of one subject."""
+        ring = self._ring
+        ring.notice_erasures()
+        key = ring.cache.get((self._caller, Kind.SUBJECT, subject, _CURRENT))
+        if key is None or next(key.uses) > key.limit:
+            key = self._open(Kind.SUBJECT, subject, _CURRENT, ring.block)
+            next(key.uses)
+        if key.aead is None:
+            raise KeyUnavailable
+        nonce = ring.random(12)
+        header = key.header
+        return header + nonce + key.aead.encrypt(nonce, plaintext, _bound(header, seal_id, row_id, subject))
+
+    def unseal(self, subject: str, seal_id: str, row_id: str, sealed: bytes) -> bytes:
+        """Open a sealed value. Raises SealBroken when it is not exactly what was sealed there."""
+        if len(sealed) < OVERHEAD or sealed[0] != FORMAT:
+            raise SealBroken
+        ring = self._ring
+        ring.notice_erasures()
+        header = sealed[:5]
+        version: int = _HEADER.unpack(header)[1]
+        key = ring.cache.get((self._caller, Kind.SUBJECT, subject, version))
+        if key is None:
+            if not 1 <= version < 2**31:
+                raise SealBroken
+            key = self._open(Kind.SUBJECT, subject, version, 0)
+        if key.aead is None:
+            raise KeyUnavailable
+        try:
+            return key.aead.decrypt(sealed[5:17], sealed[17:], _bound(header, seal_id, row_id, subject))
+        except InvalidTag:
+            raise SealBroken from None
+
+    def destroy_subject(self, subject: str, reason: str) -> None:
+        """Erase: nothing sealed for the subject opens again, here at once, in other processes within the notice."""
+        self._ring.service.destroy(self._caller, subject, reason)
+        self._ring.cache.evict(lambda address: address[1] is Kind.SUBJECT and address[2] == subject)
+
+    def blind_index(self, index: str, value: str) -> bytes:
+        """33 bytes to look a value up by: version of the index's key, then HMAC-SHA-256. Normalise before."""
+        key = self._named(Kind.INDEX, index)
+        return key.version.to_bytes(1, "big") + hmac.digest(key.material, value.encode(), "sha256")
+
+    def mac(self, purpose: str, message: bytes) -> bytes:
+        """33 bytes: version of the purpose's key, then HMAC-SHA-256 (RFC 2104) of the message."""
+        key = self._named(Kind.MAC, purpose)
+        return key.version.to_bytes(1, "big") + hmac.digest(key.material, message, "sha256")
+
+    def verify_mac(self, purpose: str, message: bytes, tag: bytes) -> None:
+        """Raises MacMismatch; compares in constant time."""
+        if len(tag) != 33 or tag[0] == 0:
+            raise MacMismatch
+        try:
+            key = self._named(Kind.MAC, purpose, tag[0])
+        except NoSuchKey:
+            raise MacMismatch from None
+        if not hmac.compare_digest(tag[1:], hmac.digest(key.material, message, "sha256")):
+            raise MacMismatch
+
+    def sign(self, purpose: str, message: bytes) -> bytes:
+        """64 bytes, Ed25519 (RFC 8032), made inside the key service."""
+        self._ensure(Kind.SIGN, purpose)
+        return self._ring.service.sign(self._caller, purpose, message)
+
+    def public_key(self, purpose: str) -> bytes:
+        """The 32 raw bytes that verify `sign`. Raises NoSuchKey when nothing may create it and nobody has."""
+        return self._ring.service.public_key(self._caller, purpose)
+
+    def secret(self, purpose: str, length: int = 32) -> bytes:
+        """A random key of 16 to 64 bytes, the same at every call. Raises KeyConflict for another length."""
+        self._ensure(Kind.SECRET, purpose, length)
+        material = self._ring.service.open(self._caller, Kind.SECRET, purpose).material
+        if len(material) != length:
+            raise KeyConflict(f"The secret {purpose} has {len(material)} bytes, not {length}.")
+        return material
+
+    def wrap(self, purpose: str, context: bytes, key: bytes) -> bytes:
+        """Wrap a key that is kept elsewhere, bound to `context`."""
+        return self._ring.service.wrap(self._caller, purpose, context, key)
+
+    def unwrap(self, purpose: str, context: bytes, wrapped: bytes) -> bytes:
+        """Raises KeyTampered when purpose, context or wrapped key differ."""
+        return self._ring.service.unwrap(self._caller, purpose, context, wrapped)
+
+    def rotate(self, purpose: str) -> int:
+        """Add a version of the purpose's key-encryption key; returns it."""
+        return self._ring.service.rotate(self._caller, purpose)
+
+    def rewrap(self, purpose: str, limit: int = 100) -> int:
+        """Move up to `limit` data keys to the newest version; returns how many are left."""
+        return self._ring.service.rewrap(self._caller, purpose, limit)
+
+    def tombstones(self) -> tuple[Tombstone, ...]:
+        """All erasures, oldest first."""
+        return self._ring.service.tombstones(self._caller)
+
+    def replay_tombstones(self, tombstones: Iterable[Tombstone]) -> int:
+        """Erase again after a restore; returns how many were not known."""
+        replayed = self._ring.service.replay_tombstones(self._caller, tombstones)
+        self._ring.look_for_erasures()
+        return replayed
+
+    def drain_journal(self, limit: int) -> tuple[JournalBatch, ...]:
+        """Batches of key accesses for the ledger, each given again until it is acknowledged."""
+        return self._ring.service.drain_journal(self._caller, limit)
+
+    def acknowledge(self, batch_id: str) -> None:
+        """Say that a batch is durable in the ledger."""
+        self._ring.service.acknowledge(self._caller, batch_id)
+
+    def _named(self, kind: Kind, purpose: str, version: int = _CURRENT) -> _Key:
+        key = self._ring.cache.get((self._caller, kind, purpose, version))
+        if key is None:
+            self._ensure(kind, purpose)
+            key = self._open(kind, purpose, version, 0)
+        return key
+
+    def _ensure(self, kind: Kind, purpose: str, length: int = 32) -> None:
+        if (kind, purpose) not in self._known:
+            self._ring.service.create(self._caller, kind, purpose, purpose, length)
+            self._known.add((kind, purpose))
+
+    def _open(self, kind: Kind, name: str, version: int, reserve: int) -> _Key:
+        ring = self._ring
+        epoch = ring.cache.epoch
+        opened = ring.service.open(self._caller, kind, name, version or None, reserve)
+        key = _Key(opened)
+        ring.cache.put((self._caller, kind, name, opened.version), key, epoch)
+        if version == _CURRENT:
+            ring.cache.put((self._caller, kind, name, _CURRENT), key, epoch)
+        return key
+
+
+def _bound(header: bytes, seal_id: str, row_id: str, subject: str) -> bytes:
+    a, b, c = seal_id.encode(), row_id.encode(), subject.encode()
+    return header + _LENGTHS.pack(len(a), len(b), len(c)) + a + b + c

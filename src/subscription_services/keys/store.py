@@ -1,0 +1,146 @@
+"""The key service's own store: one SQLCipher file (AES-256, raw key from the root), apart from the main database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlcipher3
+
+from subscription_services.kernel.errors import StoreFull
+
+from .errors import KeyStoreDamaged, KeyUnavailable
+from .model import SCHEMA, SCHEMA_VERSION
+
+Tx = Any
+"""A connection of `sqlcipher3` (which has no types) inside a transaction."""
+
+
+class KeyStore:
+    """Two connections: one that writes, one that only watches for changes of other processes.
+
+    Threads share it; a forked child must open its own.
+    """
+
+    def __init__(self, path: Path, raw_key: bytes, busy_timeout: float) -> None:
+        """Open, creating the tables in an empty file. Raises KeyStoreDamaged, KeyUnavailable."""
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._watch_lock = threading.Lock()
+        self._connection = _connect(path, raw_key, busy_timeout)
+        try:
+            self._prepare()
+            self._watch = _connect(path, raw_key, busy_timeout)
+            self._watch.execute("PRAGMA query_only = ON")
+        except BaseException:
+            self._connection.close()
+            raise
+        self._seen_version = -1
+        self._generation = 0
+
+    @contextmanager
+    def writing(self) -> Iterator[Tx]:
+        """One durable write transaction. Raises KeyUnavailable or StoreFull, and then nothing was written."""
+        self._check_process()
+        with self._lock:
+            tx = self._connection
+            try:
+                tx.execute("BEGIN IMMEDIATE")
+                try:
+                    yield tx
+                    tx.execute("COMMIT")
+                except BaseException:
+                    if tx.in_transaction:
+                        tx.execute("ROLLBACK")
+                    raise
+            except sqlcipher3.Error as error:
+                raise _unavailable(error) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Tx]:
+        """One read of what is committed. Raises KeyUnavailable."""
+        self._check_process()
+        with self._watch_lock:
+            try:
+                yield self._watch
+            except sqlcipher3.Error as error:
+                raise _unavailable(error) from error
+
+    def generation(self) -> int:
+        """The number of the last erasure; reads the table only when some connection has committed."""
+        with self.reading() as tx:
+            version = tx.execute("PRAGMA data_version").fetchone()[0]
+            if version != self._seen_version:
+                self._generation = tx.execute("SELECT coalesce(max(generation), 0) FROM tombstone").fetchone()[0]
+                self._seen_version = version
+            return self._generation
+
+    def forget_deleted(self) -> None:
+        """Empty the write-ahead log, so that deleted keys are gone from it as well; readers may delay it."""
+        # The erasure is durable already; a busy or full disk only delays this until the next one or the close.
+        with self._lock, suppress(sqlcipher3.OperationalError):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def close(self) -> None:
+        with self._lock, self._watch_lock:
+            self._watch.close()
+            self._connection.close()
+
+    def _check_process(self) -> None:
+        """SQLite's locks and an inherited cache of nonces' counts do not survive a fork."""
+        if os.getpid() != self._process:
+            raise KeyUnavailable("The key store was opened before a fork; each process opens its own.")
+
+    def _prepare(self) -> None:
+        tx = self._connection
+        try:
+            tx.execute("PRAGMA journal_mode = WAL").fetchall()
+            found = tx.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0:
+                with self.writing():
+                    for statement in SCHEMA:
+                        tx.execute(statement)
+                    tx.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif found != SCHEMA_VERSION:
+                raise KeyStoreDamaged(f"The key store has format {found}; this program knows {SCHEMA_VERSION}.")
+            missing = _names_in(SCHEMA) - {row[0] for row in tx.execute("SELECT name FROM sqlite_schema")}
+            if missing:
+                raise KeyStoreDamaged(f"The key store lacks {', '.join(sorted(missing))}. Restore keys.db.")
+        except sqlcipher3.DatabaseError as error:
+            if isinstance(error, sqlcipher3.OperationalError):
+                raise _unavailable(error) from error
+            raise KeyStoreDamaged(
+                f"Wrong key, or the key store is damaged ({error}). Put the right root key or keys.db back."
+            ) from error
+
+
+def _connect(path: Path, raw_key: bytes, busy_timeout: float) -> Tx:
+    connection = sqlcipher3.connect(
+        str(path), timeout=busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=128
+    )
+    for pragma in (
+        f"key = \"x'{raw_key.hex()}'\"",
+        "synchronous = FULL",
+        "secure_delete = ON",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _names_in(statements: tuple[str, ...]) -> set[str]:
+    """The table, index or trigger that each CREATE statement names."""
+    words = (statement.replace("UNIQUE ", "").split() for statement in statements)
+    return {word[2] for word in words}
+
+
+def _unavailable(error: Exception) -> KeyUnavailable | StoreFull:
+    if "full" in str(error):
+        return StoreFull("The disk of the key store is full: no key can be used until there is room.")
+    return KeyUnavailable(f"The key store cannot be used: {error}.")
