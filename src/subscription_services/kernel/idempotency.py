@@ -18,6 +18,7 @@ from .operations import Operation
 from .ports import Keys
 
 SEAL_ID = "kernel.idempotency.answer"
+SUBJECT = "kernel.idempotency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def recall(
         return None
     if row.request != _digest(keys, request):
         raise IdempotencyMismatch()
-    answer = keys.unseal("idempotency", SEAL_ID, key.hex(), row.answer)
+    answer = keys.unseal(SUBJECT, SEAL_ID, key.hex(), row.answer)
     return Replay(msgspec.json.decode(answer, type=operation.answer))
 
 
@@ -53,7 +54,7 @@ def remember(
     if ctx.idempotency_key is None or not operation.idempotent:
         return
     key = _key(keys, operation, ctx)
-    sealed = keys.seal("idempotency", SEAL_ID, key.hex(), msgspec.json.encode(answer))
+    sealed = keys.seal(SUBJECT, SEAL_ID, key.hex(), msgspec.json.encode(answer))
     values = {"key": key, "request": _digest(keys, request), "answer": sealed, "at": ctx.now}
     connection.execute(insert(idempotency).values(values))
 
@@ -65,8 +66,8 @@ def forget_before(connection: Connection, moment: Any) -> int:
 
 def _key(keys: Keys, operation: Operation, ctx: Context) -> bytes:
     text = "\n".join([ctx.actor.id, operation.name, ctx.idempotency_key or ""])
-    return keys.mac("idempotency", text.encode())
+    return keys.mac("kernel.idempotency", text.encode())
 
 
 def _digest(keys: Keys, request: msgspec.Struct) -> bytes:
-    return keys.mac("idempotency", msgspec.json.encode(request, order="deterministic"))
+    return keys.mac("kernel.idempotency", msgspec.json.encode(request, order="deterministic"))

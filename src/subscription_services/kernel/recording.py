@@ -77,7 +77,7 @@ def _event(
     if ctx.origin.user_agent:
         values["user_agent"] = ctx.origin.user_agent[:300]
     sealed = _seal(keys, sealed_for, identifier, values)
-    index = keys.blind_index("origin", ctx.origin.address).hex() if ctx.origin.address else ""
+    index = keys.blind_index("ledger.origin", ctx.origin.address).hex() if ctx.origin.address else ""
     return Event(
         id=identifier, at=ctx.now, action=operation.name, outcome=outcome, actor_kind=doer.kind, actor=doer.id,
         session=getattr(doer, "session", ""), object_kind=kind(object_id) if object_id else "", object=object_id,
@@ -150,5 +150,5 @@ def _flood_event(keys: Keys, ctx: Context, source: str, count: int) -> Event:
         id=identifier, at=ctx.now, action="kernel.refusals", outcome=Outcome.REFUSED, actor_kind="anonymous",
         actor="anonymous", count=count, reason="flood", correlation=ctx.correlation_id,
         sealed=_seal(keys, period, identifier, {"address": source} if source else {}), sealed_for=period,
-        origin_index=keys.blind_index("origin", source).hex() if source else "",
+        origin_index=keys.blind_index("ledger.origin", source).hex() if source else "",
     )  # fmt: skip

@@ -15,7 +15,7 @@ FILE = "store.db"
 def open_store(settings: HouseSettings, keys: KeysFor) -> SqliteStore | PostgresStore:
     """The embedded SQLCipher file by default, PostgreSQL by URL. Raises SettingsError, StartError."""
     if not settings.database:
-        return SqliteStore(settings.data_path / FILE, keys.for_caller("storage").secret("store"))
+        return SqliteStore(settings.data_path / FILE, keys.for_caller("storage").secret("storage.store"))
     if settings.database.startswith("postgresql://"):
         return PostgresStore(settings.database)
     raise SettingsError("SUBS_DATABASE must be empty or start with postgresql://.")
