@@ -26,11 +26,14 @@ class KeyCache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        with self._lock:
-            value = self._values.get(key)
-            if value is not None:
+        # Each of the two steps is whole by itself, so the path of every seal needs no lock.
+        value = self._values.get(key)
+        if value is not None:
+            try:
                 self._values.move_to_end(key)
-            return value
+            except KeyError:
+                return None
+        return value
 
     @property
     def epoch(self) -> int:

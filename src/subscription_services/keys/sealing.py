@@ -1,7 +1,8 @@
 """The sealing client: AES-256-GCM with data keys that the key service hands out, kept in a bounded cache.
 
 Sealed value: format (1 byte, 1), version of the data key (4 bytes), nonce (12), ciphertext and tag (16).
-Associated data: that header, the lengths of seal id, row id and subject (4 bytes each), and the three.
+Associated data: that header, the lengths of seal id, row id and subject in code points (4 bytes each), and the
+three in UTF-8.
 A value opens only under the subject, seal id and row it was sealed for.
 """
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from subscription_services.kernel.clock import Random
 
 from .cache import KeyCache
-from .errors import KeyConflict, KeyUnavailable, MacMismatch, NoSuchKey, SealBroken
+from .errors import KeyConflict, MacMismatch, NoSuchKey, SealBroken
 from .model import JournalBatch, Kind, OpenedKey, Tombstone
 from .ports import KeyService
 from .settings import KeySettings
@@ -29,22 +30,27 @@ OVERHEAD = 33
 """How many bytes longer than the plaintext a sealed value is."""
 
 _HEADER = Struct(">BI")
-_LENGTHS = Struct(">III")
+_lengths = Struct(">III").pack
 _CURRENT = 0
-_Address = tuple[str, Kind, str, int]
-"""Caller, kind, name, version (or _CURRENT). The caller is part of it: nobody uses what only another may open."""
+_LARGEST_BLOCK = 2**16
+_Address = tuple[str, str, str, int]
+"""Caller, kind, name, version (or _CURRENT). The caller is part of it: nobody uses what only another may open.
+The kind is its plain text: an enumeration's hash is slow."""
+_SUBJECT = Kind.SUBJECT.value
 
 
 class _Key:
     """An unwrapped key in use."""
 
-    __slots__ = ("aead", "header", "limit", "material", "uses", "version")
+    __slots__ = ("decrypt", "encrypt", "header", "limit", "material", "purpose", "uses", "version")
 
     def __init__(self, opened: OpenedKey) -> None:
+        self.purpose = opened.purpose
         self.version = opened.version
         self.header = _HEADER.pack(FORMAT, opened.version)
         self.material = opened.material
-        self.aead = AESGCM(opened.material) if len(opened.material) == 32 else None
+        aead = AESGCM(opened.material)
+        self.encrypt, self.decrypt = aead.encrypt, aead.decrypt
         # next() of a count is one step of the interpreter, so threads need no lock around it.
         self.uses = count(1)
         self.limit = opened.reserved
@@ -58,27 +64,24 @@ class KeyRing:
         self.random = random
         self.block = settings.reserve_block
         self.cache: KeyCache[_Address, _Key] = KeyCache(settings.cache_size)
-        self._ticks = ticks
+        self.ticks = ticks
+        self.next_look = ticks() + settings.erasure_notice
         self._interval = settings.erasure_notice
         self._generation = service.generation()
-        self._next_look = ticks() + self._interval
         self._lock = threading.Lock()
+        self._views: dict[str, CallerKeys] = {}
 
     def for_caller(self, caller: str) -> CallerKeys:
         """Keys as `caller` may use them by the policy."""
-        return CallerKeys(self, caller)
+        return self._views.get(caller) or self._views.setdefault(caller, CallerKeys(self, caller))
 
     def close(self) -> None:
         """Forget every key and close the key service; what follows raises KeyUnavailable."""
         self.cache.evict(lambda _: True)
         self.service.close()
 
-    def notice_erasures(self) -> None:
-        """Drop what other processes destroyed; looks at most once per interval. Raises KeyUnavailable."""
-        if self._ticks() >= self._next_look:
-            self.look_for_erasures()
-
     def look_for_erasures(self) -> None:
+        """Drop what other processes destroyed. Called when `next_look` has come. Raises KeyUnavailable."""
         with self._lock:
             generation = self.service.generation()
             if generation != self._generation:
@@ -86,7 +89,7 @@ class KeyRing:
                 backwards = generation < self._generation
                 self.cache.evict(lambda address: backwards or address[2] in erased)
                 self._generation = generation
-            self._next_look = self._ticks() + self._interval
+            self.next_look = self.ticks() + self._interval
 
 
 class CallerKeys:
@@ -101,46 +104,55 @@ class CallerKeys:
 
     def ensure_subject(self, subject: str, purpose: str = "subject") -> None:
         """Create the subject's data key unless it has one. Raises KeyConflict when it has another purpose."""
-        self._ring.service.create(self._caller, Kind.SUBJECT, purpose, subject)
+        ring = self._ring
+        if ring.ticks() >= ring.next_look:
+            ring.look_for_erasures()
+        key = ring.cache.get((self._caller, _SUBJECT, subject, _CURRENT))
+        if key is None or key.purpose != purpose:
+            ring.service.create(self._caller, Kind.SUBJECT, purpose, subject)
 
     def seal(self, subject: str, seal_id: str, row_id: str, plaintext: bytes) -> bytes:
         """Seal a value for one field (`seal_id`, a permanent name) of one row of one subject."""
         ring = self._ring
-        ring.notice_erasures()
-        key = ring.cache.get((self._caller, Kind.SUBJECT, subject, _CURRENT))
-        if key is None or next(key.uses) > key.limit:
+        if ring.ticks() >= ring.next_look:
+            ring.look_for_erasures()
+        key = ring.cache.get((self._caller, _SUBJECT, subject, _CURRENT))
+        if key is None:
             key = self._open(Kind.SUBJECT, subject, _CURRENT, ring.block)
-            next(key.uses)
-        if key.aead is None:
-            raise KeyUnavailable
+        while next(key.uses) > key.limit:
+            # Whoever used a block up will use more: a larger one saves durable counts.
+            key = self._open(Kind.SUBJECT, subject, _CURRENT, min(key.limit * 8, _LARGEST_BLOCK) or ring.block)
         nonce = ring.random(12)
         header = key.header
-        return header + nonce + key.aead.encrypt(nonce, plaintext, _bound(header, seal_id, row_id, subject))
+        lengths = _lengths(len(seal_id), len(row_id), len(subject))
+        bound = header + lengths + f"{seal_id}{row_id}{subject}".encode()
+        return header + nonce + key.encrypt(nonce, plaintext, bound)
 
     def unseal(self, subject: str, seal_id: str, row_id: str, sealed: bytes) -> bytes:
         """Open a sealed value. Raises SealBroken when it is not exactly what was sealed there."""
         if len(sealed) < OVERHEAD or sealed[0] != FORMAT:
             raise SealBroken
         ring = self._ring
-        ring.notice_erasures()
+        if ring.ticks() >= ring.next_look:
+            ring.look_for_erasures()
         header = sealed[:5]
         version: int = _HEADER.unpack(header)[1]
-        key = ring.cache.get((self._caller, Kind.SUBJECT, subject, version))
+        key = ring.cache.get((self._caller, _SUBJECT, subject, version))
         if key is None:
             if not 1 <= version < 2**31:
                 raise SealBroken
             key = self._open(Kind.SUBJECT, subject, version, 0)
-        if key.aead is None:
-            raise KeyUnavailable
+        lengths = _lengths(len(seal_id), len(row_id), len(subject))
+        bound = header + lengths + f"{seal_id}{row_id}{subject}".encode()
         try:
-            return key.aead.decrypt(sealed[5:17], sealed[17:], _bound(header, seal_id, row_id, subject))
+            return key.decrypt(sealed[5:17], sealed[17:], bound)
         except InvalidTag:
             raise SealBroken from None
 
     def destroy_subject(self, subject: str, reason: str) -> None:
         """Erase: nothing sealed for the subject opens again, here at once, in other processes within the notice."""
         self._ring.service.destroy(self._caller, subject, reason)
-        self._ring.cache.evict(lambda address: address[1] is Kind.SUBJECT and address[2] == subject)
+        self._ring.cache.evict(lambda address: address[1] == _SUBJECT and address[2] == subject)
 
     def blind_index(self, index: str, value: str) -> bytes:
         """33 bytes to look a value up by: version of the index's key, then HMAC-SHA-256. Normalise before."""
@@ -215,7 +227,7 @@ class CallerKeys:
         self._ring.service.acknowledge(self._caller, batch_id)
 
     def _named(self, kind: Kind, purpose: str, version: int = _CURRENT) -> _Key:
-        key = self._ring.cache.get((self._caller, kind, purpose, version))
+        key = self._ring.cache.get((self._caller, kind.value, purpose, version))
         if key is None:
             self._ensure(kind, purpose)
             key = self._open(kind, purpose, version, 0)
@@ -231,12 +243,7 @@ class CallerKeys:
         epoch = ring.cache.epoch
         opened = ring.service.open(self._caller, kind, name, version or None, reserve)
         key = _Key(opened)
-        ring.cache.put((self._caller, kind, name, opened.version), key, epoch)
+        ring.cache.put((self._caller, kind.value, name, opened.version), key, epoch)
         if version == _CURRENT:
-            ring.cache.put((self._caller, kind, name, _CURRENT), key, epoch)
+            ring.cache.put((self._caller, kind.value, name, _CURRENT), key, epoch)
         return key
-
-
-def _bound(header: bytes, seal_id: str, row_id: str, subject: str) -> bytes:
-    a, b, c = seal_id.encode(), row_id.encode(), subject.encode()
-    return header + _LENGTHS.pack(len(a), len(b), len(c)) + a + b + c

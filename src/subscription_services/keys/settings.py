@@ -15,8 +15,9 @@ class KeySettings:
     """Unwrapped keys kept in memory; more save unwraps, fewer leave less for a memory dump."""
     erasure_notice: float = 0.25
     """Seconds until a process notices that another one destroyed a key; lower costs more look-ups."""
-    reserve_block: int = 1024
-    """Uses of a data key counted in advance; what a stopped process did not use is lost from the 2^32."""
+    reserve_block: int = 256
+    """Uses of a data key first counted in advance, then eight times as many each time, to 65,536; what a stopped
+    process did not use is lost from the 2^32."""
     journal_window: int = 60
     """Seconds of equal accesses that are counted in one journal entry."""
     busy_timeout: float = 10.0
