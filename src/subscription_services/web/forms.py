@@ -10,22 +10,14 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.requests import Request
 
-from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.errors import DomainError, Malformed
 from subscription_services.web.form_words import field_in, in_words, without_path
+from subscription_services.web.problems import HttpProblem
 
 FORM_TYPE = "application/x-www-form-urlencoded"
 CONTROL_FIELDS = frozenset({"csrf_token", "idempotency_key"})
 MAX_FIELDS = 200
 T = TypeVar("T")
-
-
-class FormUnreadable(Exception):
-    """The body is not an urlencoded form in UTF-8. `status` is 400 or 415."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +65,10 @@ class Posted(Generic[T]):
 async def read_form(request: Request) -> dict[str, str]:
     """The fields of an urlencoded body (WHATWG URL standard); of a repeated name the first counts.
 
-    Raises FormUnreadable for another content type, broken UTF-8 or more than 200 fields."""
+    Raises HttpProblem for another content type, Malformed for broken UTF-8 or more than 200 fields."""
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != FORM_TYPE:
-        raise FormUnreadable(415, "A form is sent as application/x-www-form-urlencoded.")
+        raise HttpProblem("unsupported-type", "A form is sent as application/x-www-form-urlencoded.")
     return parse_fields(await request.body())
 
 
@@ -91,11 +83,11 @@ def parse_fields(body: bytes) -> dict[str, str]:
             max_num_fields=MAX_FIELDS,
         )
     except (UnicodeDecodeError, ValueError) as error:
-        raise FormUnreadable(400, "The form could not be read: it is not valid UTF-8 text.") from error
+        raise Malformed("The form could not be read: it is not valid UTF-8 text.") from error
     fields: dict[str, str] = {}
     for name, value in pairs:
         if "\x00" in name or "\x00" in value:
-            raise FormUnreadable(400, "The form holds a character that no field accepts.")
+            raise Malformed("The form holds a character that no field accepts.")
         fields.setdefault(name, value)
     return fields
 

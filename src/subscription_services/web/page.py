@@ -88,6 +88,7 @@ class PageContext:
     home: str = "/"
     sign_out_path: str = "/sign-out"
     language: str = "en"
+    request_id: str = ""
 
     def is_current(self, item: NavItem) -> bool:
         """Whether the item names this page, or the part of the site that it stands in."""
