@@ -1,0 +1,44 @@
+"""The layers of the edge around an application, in their one right order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp
+
+from subscription_services.edge.address import ClientAddress
+from subscription_services.edge.csrf import Csrf
+from subscription_services.edge.headers import SecurityHeaders
+from subscription_services.edge.hosts import AllowedHosts
+from subscription_services.edge.limits import Limits, RequestLimits
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """`origins` are those of our pages ("https://localhost:8443"); `csrf_key` comes from keys (32 bytes)."""
+
+    hosts: Collection[str]
+    origins: Collection[str]
+    csrf_key: bytes = field(repr=False)
+    processor_origins: Sequence[str] = ()
+    trusted_proxies: Sequence[str] = ()
+    machine_paths: Collection[str] = ()
+    limits: RequestLimits = field(default_factory=RequestLimits)
+
+
+def protect(
+    app: ASGIApp, settings: EdgeSettings, *, random: Callable[[int], bytes], new_id: Callable[[], str]
+) -> ASGIApp:
+    """Headers outermost, so that refusals of the other layers carry them too; the token check innermost."""
+    inner: ASGIApp = Csrf(
+        app,
+        origins=settings.origins,
+        key=settings.csrf_key,
+        random=random,
+        machine_paths=settings.machine_paths,
+    )
+    inner = Limits(inner, settings.limits)
+    inner = AllowedHosts(inner, settings.hosts)
+    inner = ClientAddress(inner, settings.trusted_proxies)
+    return SecurityHeaders(inner, random=random, new_id=new_id, processor_origins=settings.processor_origins)
