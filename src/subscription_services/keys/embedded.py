@@ -21,17 +21,19 @@ from .store import KeyStore
 
 
 def open_embedded(
+    directory: Path,
     settings: KeySettings,
     clock: Clock,
     random: Random,
     policy: Policy = DEFAULT_POLICY,
     ticks: Callable[[], float] = monotonic,
 ) -> KeyRing:
-    """Open the keys of an installation, creating them at its first start; close with `ring.close()`.
+    """Open the keys in `directory`, creating them at the first start; close with `ring.close()`.
+
+    The directory holds root.key, keys.db and erasures.log; only the service's own user may change it.
 
     Raises RootKeyMissing, RootKeyUnsafe, RootKeyWrong, KeyStoreDamaged, KeyUnavailable, StoreFull.
     """
-    directory = settings.directory
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_mode & 0o022:
         raise RootKeyUnsafe(f"Others may change {directory}. Run: chmod 700 {directory}.")
