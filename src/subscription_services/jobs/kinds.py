@@ -3,20 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.perform import Kernel
 
 Handler = Callable[[Kernel, Any], Awaitable[None]]
 
 
+class GiveUp(DomainError):
+    """Raised by a handler when trying again cannot help: the job is given up at once and shown."""
+
+    code = "given-up"
+    message = "This cannot succeed by trying again."
+
+
+@dataclass(frozen=True, slots=True)
+class TakenJob:
+    """The job that is being carried out: its id stays the same over all `attempts`; `last` is the final one."""
+
+    id: str
+    attempt: int
+    last: bool
+
+
+_taken: ContextVar[TakenJob] = ContextVar("taken_job")
+
+
+def taken_job() -> TakenJob:
+    """The job that the calling handler carries out. Raises LookupError outside of one."""
+    return _taken.get()
+
+
+def set_taken_job(job: TakenJob) -> None:
+    """For the worker alone: name the job that the present task carries out."""
+    _taken.set(job)
+
+
 @dataclass(frozen=True, slots=True)
 class JobKind:
-    """`handle` may run more than once for one job and must bear it; raising means try again later."""
+    """`handle` may run more than once for one job and must bear it; raising means try again later (but see GiveUp)."""
 
     name: str
     payload: type[msgspec.Struct]

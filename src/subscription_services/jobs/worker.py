@@ -15,7 +15,7 @@ from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.perform import Kernel
 from subscription_services.kernel.ports import Writer
 
-from .kinds import JobKind, JobKinds, Schedule
+from .kinds import GiveUp, JobKind, JobKinds, Schedule, TakenJob, set_taken_job
 from .model import job
 from .outbox import DatabaseOutbox
 
@@ -95,6 +95,7 @@ async def _carry_out(kernel: Kernel, kinds: JobKinds, row: Row[Any]) -> None:
         log.error("job.unknown_kind", kind=row.kind, job=row.id)
         await _finish(kernel, row, {"given_up_at": kernel.clock(), "error": "unknown kind"})
         return
+    set_taken_job(TakenJob(row.id, row.attempts, row.attempts >= kind.attempts))
     try:
         payload = msgspec.json.decode(row.payload, type=kind.payload)
         await asyncio.wait_for(kind.handle(kernel, payload), kind.lease.total_seconds() * 0.9)
@@ -107,7 +108,7 @@ async def _carry_out(kernel: Kernel, kinds: JobKinds, row: Row[Any]) -> None:
 def _after_failure(kind: JobKind, row: Row[Any], now: datetime, error: Exception) -> dict[str, Any]:
     reason = error.code if isinstance(error, DomainError) else type(error).__name__
     log.warning("job.failed", kind=kind.name, job=row.id, attempts=row.attempts, error=reason, exc_info=error)
-    if row.attempts >= kind.attempts:
+    if row.attempts >= kind.attempts or isinstance(error, GiveUp):
         return {"given_up_at": now, "error": reason}
     return {"run_at": now + kind.pause(row.attempts), "error": reason}
 

@@ -1,4 +1,4 @@
-"""Email security: every letter goes out over the best encryption that the receiver offers, once, and is accounted for."""
+"""Email security: letters go out over the best encryption that the receiver offers, and each is accounted for."""
 
 from .letters import Letter, LetterKind, SendLetter, SiteFacts
 
