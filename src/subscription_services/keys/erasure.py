@@ -16,8 +16,8 @@ from pathlib import Path
 from subscription_services.kernel.clock import Random
 
 from .encoding import bind
-from .errors import KeyStoreDamaged, KeyUnavailable
-from .model import Erasures, Tombstone
+from .errors import KeyPolicyRefused, KeyStoreDamaged, KeyUnavailable
+from .model import ACCOUNTING, Erasures, Tombstone
 from .root import sync_directory
 from .store import Tx
 
@@ -30,7 +30,9 @@ def store_id(tx: Tx, random: Random) -> bytes:
 
 
 def erase(tx: Tx, subject: str, purpose: str, reason: str, at: datetime) -> bool:
-    """Delete every version of the subject's key; True when the tombstone is new."""
+    """Delete every version of the subject's key; True when the tombstone is new. Raises KeyPolicyRefused."""
+    if subject == ACCOUNTING:
+        raise KeyPolicyRefused("What the law keeps cannot be erased: the accounting key stays.")
     tx.execute("DELETE FROM data_key WHERE kind = 'subject' AND name = ?", (subject,))
     added = tx.execute(
         "INSERT INTO tombstone (subject, purpose, reason, destroyed_at) VALUES (?, ?, ?, ?)"

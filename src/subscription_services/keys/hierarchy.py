@@ -104,15 +104,18 @@ class Hierarchy:
         )
         return version
 
-    def rewrap(self, tx: Tx, purpose: str, limit: int, now: datetime) -> int:
-        """Wrap up to `limit` data keys under the newest version; each row only if it is still as it was read."""
+    def rewrap(self, tx: Tx, purpose: str, limit: int, now: datetime) -> tuple[tuple[StoredKey, ...], int]:
+        """Wrap up to `limit` data keys under the newest version, each only if it is still as it was read.
+
+        Returns the keys that moved and how many are left.
+        """
         newest = self._current_kek(tx, purpose, now)
         rows = tx.execute(
             _SELECT + " WHERE purpose = ? AND kek_version < ? ORDER BY kek_version LIMIT ?",
             (purpose, newest, limit),
         ).fetchall()
-        for row in rows:
-            old = _stored(row)
+        keys = tuple(_stored(row) for row in rows)
+        for old in keys:
             new = StoredKey(old.kind, old.name, old.version, purpose, newest, b"", old.uses)
             wrapped = self._wrap(tx, purpose, newest, self.unwrap(tx, old), new.bound_to)
             tx.execute(
@@ -123,7 +126,7 @@ class Hierarchy:
         left: int = tx.execute(
             "SELECT count(*) FROM data_key WHERE purpose = ? AND kek_version < ?", (purpose, newest)
         ).fetchone()[0]
-        return left
+        return keys, left
 
     def _current_kek(self, tx: Tx, purpose: str, now: datetime) -> int:
         row = tx.execute(

@@ -33,16 +33,21 @@ def record(
         " DO UPDATE SET count = count + 1, last_at = excluded.last_at",
         (
             int(now.timestamp()) // window,
-            caller[:200],
+            _plain(caller),
             verb.value,
             kind.value if kind else "",
-            purpose[:200],
-            name[:200],
+            _plain(purpose),
+            _plain(name),
             outcome.value,
             at,
             at,
         ),
     )
+
+
+def _plain(text: str) -> str:
+    """What a refused caller sent may be anything; the record must not fail on it."""
+    return text[:200].encode("ascii", "backslashreplace").decode()
 
 
 def drain(tx: Tx, random: Random, limit: int) -> tuple[JournalBatch, ...]:

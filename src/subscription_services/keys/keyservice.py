@@ -66,16 +66,14 @@ class LocalKeyService:
 
         def work(tx: Tx) -> None:
             self._policy.check(caller, Verb.CREATE, kind, check_name(purpose))
-            self._hierarchy.create(tx, kind, purpose, check_name(name), length, self._clock())
+            existing = hierarchy.purpose_of(tx, kind, check_name(name))
+            if existing is None:
+                self._hierarchy.create(tx, kind, purpose, name, length, self._clock())
+            elif existing != purpose:
+                raise KeyConflict(f"The {kind} key {name} exists with the purpose {existing}.")
 
-        with self._store.reading() as tx:
-            existing = hierarchy.purpose_of(tx, kind, name)
-        if existing is None:
-            self._journaled(caller, Verb.CREATE, kind, purpose, name, self._unless_made(kind, name, work))
-        elif existing != purpose:
-            raise KeyConflict(f"The {kind} key {name} exists with the purpose {existing}.")
-        else:
-            self._policy.check_any(caller, Verb.CREATE, kind)
+        if not (self._policy.allows(caller, Verb.CREATE, kind, purpose) and self._exists(kind, purpose, name)):
+            self._journaled(caller, Verb.CREATE, kind, purpose, name, work)
 
     def open(self, caller: str, kind: Kind, name: str, version: int | None = None, reserve: int = 0) -> OpenedKey:
         verb = Verb.EXPORT if kind is Kind.SECRET else Verb.UNWRAP
@@ -84,7 +82,7 @@ class LocalKeyService:
 
         def work(tx: Tx) -> OpenedKey:
             self._policy.check_any(caller, verb, kind)
-            key = hierarchy.find(tx, kind, name, version)
+            key = hierarchy.find(tx, kind, check_name(name), version)
             self._policy.check(caller, verb, kind, key.purpose)
             if reserve:
                 if key.uses + reserve > AES_GCM_LIMIT:
@@ -100,8 +98,6 @@ class LocalKeyService:
             purpose = hierarchy.purpose_of(tx, Kind.SUBJECT, check_name(subject))
             if purpose is not None:
                 self._policy.check(caller, Verb.DESTROY, Kind.SUBJECT, purpose)
-            elif subject == ACCOUNTING:
-                raise KeyPolicyRefused("The accounting key cannot be destroyed.")
             erasure.erase(tx, subject, purpose or "", reason, self._clock())
 
         self._journaled(caller, Verb.DESTROY, Kind.SUBJECT, "", subject, work)
@@ -146,9 +142,12 @@ class LocalKeyService:
     def rewrap(self, caller: str, purpose: str, limit: int = 100) -> int:
         def work(tx: Tx) -> int:
             self._policy.check(caller, Verb.ROTATE, None, "rotation")
-            return self._hierarchy.rewrap(tx, purpose, limit, self._clock())
+            moved, left = self._hierarchy.rewrap(tx, purpose, limit, self._clock())
+            for key in moved:
+                self._record(tx, caller, Verb.WRAP, key.kind, purpose, key.name, Outcome.ALLOWED)
+            return left
 
-        return self._journaled(caller, Verb.WRAP, None, purpose, "", work)
+        return self._journaled(caller, Verb.ROTATE, None, purpose, "", work)
 
     def generation(self) -> int:
         return self._store.generation()
@@ -197,14 +196,10 @@ class LocalKeyService:
     def _refuse(self, tx: Tx) -> None:
         raise KeyPolicyRefused("Only the ledger may take the journal of key accesses.")
 
-    def _unless_made(self, kind: Kind, name: str, work: Callable[[Tx], None]) -> Callable[[Tx], None]:
-        """Another process may have created the key since it was looked for."""
-
-        def create_once(tx: Tx) -> None:
-            if hierarchy.purpose_of(tx, kind, name) is None:
-                work(tx)
-
-        return create_once
+    def _exists(self, kind: Kind, purpose: str, name: str) -> bool:
+        """Asked before creating: to find a key there is no access to it."""
+        with self._store.reading() as tx:
+            return hierarchy.purpose_of(tx, kind, check_name(name)) == purpose
 
     def _signer(self, tx: Tx, purpose: str, version: int | None) -> Ed25519PrivateKey:
         key = hierarchy.find(tx, Kind.SIGN, purpose, version)

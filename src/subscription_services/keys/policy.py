@@ -29,9 +29,12 @@ class Grant:
 class Policy:
     callers: Mapping[str, tuple[Grant, ...]]
 
+    def allows(self, caller: str, verb: Verb, kind: Kind | None, purpose: str) -> bool:
+        return any(grant.covers(verb, kind, purpose) for grant in self.callers.get(caller, ()))
+
     def check(self, caller: str, verb: Verb, kind: Kind | None, purpose: str) -> None:
         """Raises KeyPolicyRefused unless a grant of the caller covers exactly this."""
-        if not any(grant.covers(verb, kind, purpose) for grant in self.callers.get(caller, ())):
+        if not self.allows(caller, verb, kind, purpose):
             raise KeyPolicyRefused(f"{caller or 'a caller without name'} may not {verb} {kind or 'journal'} {purpose}.")
 
     def check_any(self, caller: str, verb: Verb, kind: Kind) -> None:
@@ -53,8 +56,9 @@ def _subjects(verbs: frozenset[Verb], *purposes: str) -> tuple[Grant, ...]:
 
 
 def _own(room: str) -> tuple[Grant, ...]:
-    """A room's own names: blind indexes, authentication codes and secrets."""
+    """A room's own names: blind indexes, authentication codes, secrets, and subjects that are no person."""
     return (
+        Grant(Kind.SUBJECT, f"{room}.*", _USE),
         Grant(Kind.INDEX, f"{room}.*", _USE),
         Grant(Kind.MAC, f"{room}.*", _USE),
         Grant(Kind.SECRET, f"{room}.*", _SECRET),
