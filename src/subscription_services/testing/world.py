@@ -1,0 +1,111 @@
+"""A whole house for a test: real store, real keys, real ledger; only the clock is ours."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from subscription_services import app
+from subscription_services.jobs import run_due
+from subscription_services.kernel.actors import Actor, Role, Subscriber, System, TeamMember
+from subscription_services.kernel.clock import system_random
+from subscription_services.kernel.context import Origin
+from subscription_services.kernel.events import Event
+from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.perform import perform
+from subscription_services.ledger.entries import decode_entry
+from subscription_services.ledger.model import event as ledger_event
+
+from .clock import MovingClock
+from .people import sign_up_subscriber, sign_up_team_member
+
+ORIGIN = Origin(address="127.0.0.9", user_agent="tests", channel="test")
+FAST = {"SUBS_SANDBOX": "true", "SUBS_PROCESSES": "1"}
+
+
+class World:
+    """Use `with World.open(...) as world`, or the `world` fixture, which runs each test on both engines."""
+
+    def __init__(self, house: app.House, clock: MovingClock, runner: asyncio.Runner) -> None:
+        self.house = house
+        self.clock = clock
+        self._runner = runner
+        self._people = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, data: Path, database: str = "", **settings: str) -> Iterator[World]:
+        """A house in `data` (from a template or empty), on the embedded store or at `database`."""
+        clock = MovingClock()
+        environment = {**FAST, "SUBS_DATA": str(data), "SUBS_DATABASE": database, **settings}
+        with asyncio.Runner() as runner:
+            house = app.build(app.read_settings(environment), clock=clock, random=system_random)
+            try:
+                yield cls(house, clock, runner)
+            finally:
+                house.close()
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine to its end in the world's loop."""
+        return self._runner.run(coroutine)
+
+    def do(self, operation: Operation | str, actor: Actor, request: msgspec.Struct, **more: Any) -> Any:
+        """perform() and wait; `more` as for perform (idempotency_key, origin, correlation_id)."""
+        found = self.house.kernel.registry.get(operation) if isinstance(operation, str) else operation
+        assert found is not None, operation
+        more.setdefault("origin", ORIGIN)
+        return self.run(perform(self.house.kernel, found, actor, request, **more))
+
+    def events(self, action: str = "") -> list[Event]:
+        """All events in the order of their rows, or those of one action."""
+        self.run(self._settle())
+        with self.house.store.reading() as connection:
+            rows = connection.execute(select(ledger_event.c.payload).order_by(ledger_event.c.at, ledger_event.c.counter))
+            found = [decode_entry(row.payload).event for row in rows]
+        return [event for event in found if not action or event.action == action]
+
+    def run_jobs(self, rounds: int = 20) -> int:
+        """Carry out what is due now, and what that makes due. Returns how many jobs were taken."""
+        return sum(self.run(self._run_due()) for _ in range(rounds))
+
+    def subscriber(self, email: str = "") -> Subscriber:
+        """A verified, signed-in subscriber."""
+        self._people += 1
+        return sign_up_subscriber(self, email or f"person{self._people}@example.org")
+
+    def team(self, *roles: Role) -> TeamMember:
+        """A signed-in team member with second factor and the given roles."""
+        self._people += 1
+        return sign_up_team_member(self, f"team{self._people}@example.org", frozenset(roles))
+
+    def system(self, name: str = "test") -> System:
+        return System(name)
+
+    async def _settle(self) -> None:
+        """Wait until deferred writes are committed."""
+        from subscription_services.kernel.ports import Writer
+
+        await self.house.store.write(Writer.PERFORM, lambda connection: None)
+        await asyncio.sleep(0.01)
+
+    async def _run_due(self) -> int:
+        return await run_due(self.house.kernel, self.house.outbox, "test")
+
+
+def prepared_template(data: Path, database: str = "") -> Path:
+    """Make the schema and the keys once; tests copy the result, which is quicker than migrating each time."""
+    environment = {**FAST, "SUBS_DATA": str(data), "SUBS_DATABASE": database}
+    app.migrate(app.read_settings(environment))
+    return data
+
+
+def copy_template(template: Path, data: Path) -> Path:
+    shutil.copytree(template, data, dirs_exist_ok=True)
+    return data
