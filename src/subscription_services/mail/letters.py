@@ -9,6 +9,8 @@ import msgspec
 
 from subscription_services.kernel.perform import Kernel
 
+JOB_KIND = "mail.send"
+
 
 class SendLetter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Job payload: write letter `letter` (a LetterKind's name) to `account`. `values` are ids only, never tokens."""
