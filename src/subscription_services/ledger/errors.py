@@ -55,3 +55,47 @@ class MalformedCheckpoint(LedgerError):
 
 class MalformedTile(LedgerError):
     """A tile path, tile or entry bundle that C2SP tlog-tiles does not allow."""
+
+
+class EventRefused(LedgerError):
+    """The event cannot become an entry: too large, or a detail that canonical JSON has no single form for."""
+
+
+class LogRefused(LedgerError):
+    """The sequencer stops and signs nothing, because the store is not what was recorded. Alarm the operators."""
+
+
+class GapFound(LogRefused):
+    """An event was removed before it was sequenced: a writer's counter leaves one out."""
+
+
+class ForgedRow(LogRefused):
+    """A row was inserted or changed without the key: its code, its columns or its writer do not fit."""
+
+
+class RolledBack(LogRefused):
+    """The store does not hold the tree that was signed last: it is older, or another one."""
+
+
+class MemoryMissing(LogRefused):
+    """The file with the last signed checkpoint is gone or damaged, though checkpoints were signed."""
+
+
+class LogTampered(LedgerError):
+    """Verification failed. `index` is the first bad entry, None where the damage is outside the entries.
+
+    Where only the roots disagree the first bad entry lies between `index` and `until`.
+    """
+
+    def __init__(self, message: str, index: int | None = None, until: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+        self.until = until
+
+
+class NotSequenced(LedgerError):
+    """The event is not in a signed tree yet; it will be within a second or so."""
+
+
+class NoSuchEvent(LedgerError):
+    """There is no event with that id."""

@@ -1,0 +1,187 @@
+"""The one sequencer: gives each event its index, grows the tree, signs checkpoints.
+
+Two transactions and a file in between. The first makes the tree durable; then its head is signed and remembered
+outside the database; the second publishes the checkpoint. So a remembered checkpoint is always of a durable tree: a
+store that lacks it was cut or rolled back, never merely interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection, func, insert, select, text
+
+from subscription_services.kernel.clock import Clock
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.ports import Store, Writer
+
+from . import model
+from .checkpoint import Checkpoint, sign_checkpoint
+from .entries import CURSOR_PURPOSE, check_row, counter_mac
+from .errors import LedgerError, LogRefused, MemoryMissing, RolledBack
+from .memory import Remembered
+from .stored import Log, check_cursors, check_memory, read_tile, root_at, tree_size, waiting_rows, write_tiles
+from .tiles import grow, read_edge
+from .tree import hash_leaf
+
+BATCH = 2048
+"""Events of one writer that get their index in one transaction."""
+_LOCK = 0x6C6564676572
+log_lines = structlog.get_logger("ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """`added` entries got their index; `signed` is the size of the newest published checkpoint."""
+
+    added: int
+    signed: int
+
+
+async def sequence(store: Store, log: Log, clock: Clock) -> Sequenced:
+    """Sequence all that waits, then sign and publish. Safe to run in several processes at once.
+
+    Raises LogRefused (GapFound, ForgedRow, RolledBack, MemoryMissing): alarm somebody, nothing was signed.
+    """
+    added = 0
+    while count := await store.write(Writer.SEQUENCER, lambda connection: integrate(connection, log)):
+        added += count
+    return Sequenced(added, await _publish(store, log, clock))
+
+
+def integrate(connection: Connection, log: Log, limit: int = BATCH) -> int:
+    """In the caller's transaction give an index to events that wait; returns to how many. Raises LogRefused."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    size = tree_size(connection)
+    ranges = check_cursors(connection, log, check_memory(connection, log, size))
+    waiting = waiting_rows(connection, ranges, limit)
+    if not waiting:
+        return 0
+    for part in waiting:
+        for row in part.rows:
+            check_row(log.keys, row)
+    # by time, and never before an earlier event of the same writer
+    rows = list(heapq.merge(*(part.rows for part in waiting), key=lambda row: row.at))
+    try:
+        edge = read_edge(size, read_tile(connection))
+    except LedgerError as error:
+        raise RolledBack(f"the tree of {size} entries cannot be read: {error}") from error
+    _, tiles = grow(edge, [hash_leaf(row.payload) for row in rows])
+    connection.execute(
+        insert(model.entry),
+        [{"log_index": index, "event_id": row.id} for index, row in enumerate(rows, start=size)],
+    )
+    write_tiles(connection, tiles)
+    for part in waiting:
+        counter = part.rows[-1].counter
+        code = counter_mac(log.keys, CURSOR_PURPOSE, part.writer, counter)
+        _move_cursor(connection, part.writer, counter, code)
+    return len(rows)
+
+
+async def adopt(store: Store, log: Log) -> Checkpoint:
+    """Trust the store as it is and remember its newest checkpoint: for a person to decide, after `verify`.
+
+    For a new machine, or when the file was lost. Raises MemoryMissing when there is no checkpoint, RolledBack when
+    the tree does not fit it.
+    """
+
+    def read(connection: Connection) -> tuple[bytes, dict[str, int], bytes]:
+        row = connection.execute(select(model.checkpoint).order_by(model.checkpoint.c.size.desc()).limit(1)).first()
+        if row is None:
+            raise MemoryMissing("the store has no signed checkpoint to adopt")
+        ranges = check_cursors(connection, log, {})
+        root = root_at(connection, row.size, tree_size(connection))
+        return row.note, {name: sequenced for name, (sequenced, _) in ranges.items() if sequenced}, root
+
+    note, cursors, root = await store.read(read)
+    log.memory.save(Remembered(note.decode(), cursors))
+    known = log.remembered()
+    if known is None or known[0].root != root:
+        raise RolledBack("the newest checkpoint is not of the stored tree")
+    return known[0]
+
+
+async def run_sequencer(store: Store, log: Log, clock: Clock, stop: asyncio.Event, interval: float = 0.5) -> None:
+    """Sequence every `interval` seconds until `stop` is set. A refusal is an alarm; it goes on trying."""
+    while not stop.is_set():
+        try:
+            await sequence(store, log, clock)
+        except LogRefused as error:
+            log_lines.critical("ledger.refused", kind=type(error).__name__, error=str(error))
+        except (DomainError, OSError) as error:
+            log_lines.error("ledger.unavailable", error=str(error))
+        try:
+            await asyncio.wait_for(stop.wait(), interval)
+        except TimeoutError:
+            continue
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    size: int
+    root: bytes
+    published: int
+    cursors: Mapping[str, int]
+
+
+async def _publish(store: Store, log: Log, clock: Clock) -> int:
+    head = await store.read(lambda connection: _read_head(connection, log))
+    if head.size == 0:
+        return 0
+    _remember(log, head)
+    return await store.write(
+        Writer.SEQUENCER, lambda connection: _insert_checkpoint(connection, log, head.published, clock())
+    )
+
+
+def _read_head(connection: Connection, log: Log) -> _Head:
+    size = tree_size(connection)
+    check_memory(connection, log, size)
+    published: int | None = connection.execute(select(func.max(model.checkpoint.c.size))).scalar()
+    cursors = {row.writer: row.counter for row in connection.execute(select(model.cursor))}
+    return _Head(size, root_at(connection, size, size), published or 0, cursors)
+
+
+def _remember(log: Log, head: _Head) -> None:
+    """Sign the head and save it, unless another process has signed as much already."""
+    with log.memory.exclusive():
+        known = log.remembered()
+        if known is not None and known[0].size >= head.size:
+            if known[0].size == head.size and known[0].root != head.root:
+                raise RolledBack(f"two different trees of {head.size} entries")
+            return
+        note = sign_checkpoint(Checkpoint(log.origin, head.size, head.root), [log.signer()])
+        log.memory.save(Remembered(note.decode(), dict(head.cursors)))
+
+
+def _insert_checkpoint(connection: Connection, log: Log, published: int, now: datetime) -> int:
+    """Publish what is remembered; also what an interruption kept from being published."""
+    known = log.remembered()
+    if known is None:
+        raise MemoryMissing("the checkpoint that was just signed is gone")
+    checkpoint, remembered = known
+    if checkpoint.size <= published:
+        return published
+    columns = model.checkpoint.c
+    exists = connection.execute(select(columns.size).where(columns.size == checkpoint.size)).scalar()
+    if exists is None:
+        connection.execute(
+            insert(model.checkpoint),
+            {"size": checkpoint.size, "root": checkpoint.root, "note": remembered.note.encode(), "at": now},
+        )
+    return checkpoint.size
+
+
+def _move_cursor(connection: Connection, writer: str, counter: int, code: bytes) -> None:
+    moved = connection.execute(
+        model.cursor.update().where(model.cursor.c.writer == writer).values(counter=counter, mac=code)
+    )
+    if moved.rowcount == 0:
+        connection.execute(insert(model.cursor), {"writer": writer, "counter": counter, "mac": code})
