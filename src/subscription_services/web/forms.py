@@ -17,6 +17,7 @@ from subscription_services.web.problems import HttpProblem
 FORM_TYPE = "application/x-www-form-urlencoded"
 CONTROL_FIELDS = frozenset({"csrf_token", "idempotency_key"})
 MAX_FIELDS = 200
+INT64 = 2**63
 T = TypeVar("T")
 
 
@@ -123,6 +124,8 @@ def parse(
             continue
         try:
             ready[name] = msgspec.convert(text, item.type, strict=False)
+            if isinstance(ready[name], int) and not -INT64 <= ready[name] < INT64:
+                errors[name] = "This number is too large."
         except msgspec.ValidationError as error:
             errors[name] = in_words(name, item.type, str(error), labels)
     kept = {name: value for name, value in typed.items() if name not in secrets}

@@ -66,13 +66,16 @@ def convert(data: Mapping[str, Any], into: type[msgspec.Struct], *, strict: bool
     if unknown:
         raise Invalid(fields=dict.fromkeys(unknown, "This field is not known here."))
     try:
-        return msgspec.convert(data, into, strict=strict)
+        made = msgspec.convert(data, into, strict=strict)
     except msgspec.ValidationError as error:
         text = str(error)
         name = field_in(text) or _missing_field(text)
         if name is None:
             raise Invalid(without_path(text)) from error
         raise Invalid(fields={name: without_path(text)}) from error
+    if not strict:
+        _check_values(msgspec.to_builtins(made), "", 0)
+    return made
 
 
 def _missing_field(text: str) -> str | None:
