@@ -53,6 +53,7 @@ async def listening(app: ASGIApp, listen: Listen) -> AsyncIterator[str]:
         ssl_key=listen.key,
     )
     logging.getLogger("_granian").setLevel(logging.CRITICAL)
+    before = _native_threads()
     serving = asyncio.create_task(server.serve())
     try:
         await _accepts(host, port, serving)
@@ -61,6 +62,22 @@ async def listening(app: ASGIApp, listen: Listen) -> AsyncIterator[str]:
     finally:
         server.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
         await asyncio.gather(serving, return_exceptions=True)
+        await _threads_end(before)
+
+
+def _native_threads() -> set[int]:
+    tasks = Path("/proc/self/task")
+    found = {int(task.name) for task in tasks.iterdir()} if tasks.exists() else set()
+    return found - {thread.native_id for thread in threading.enumerate() if thread.native_id is not None}
+
+
+async def _threads_end(before: set[int]) -> None:
+    # The server's native threads outlive its task by a moment; one that asks for the interpreter while it shuts
+    # down aborts the whole process.
+    for _ in range(250):
+        if not _native_threads() - before:
+            return
+        await asyncio.sleep(0.02)
 
 
 async def _accepts(host: str, port: int, serving: "asyncio.Task[None]") -> None:
