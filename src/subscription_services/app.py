@@ -15,12 +15,14 @@ from subscription_services.kernel.context import Context, Origin
 from subscription_services.kernel.errors import ApprovalNeeded
 from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.model import metadata
-from subscription_services.kernel.operations import Registry
+from subscription_services.kernel.operations import Operation, Registry
 from subscription_services.kernel.perform import Kernel
 from subscription_services.kernel.ports import Store
 from subscription_services.kernel.settings import HouseSettings, Settings, Slice, load
 from subscription_services.keys import KeyRing, KeySettings, open_embedded
 from subscription_services.ledger.append import DatabaseEventLog
+from subscription_services.ledger.memory import FileMemory
+from subscription_services.ledger.stored import Log
 from subscription_services.storage.counters import DatabaseLimiter
 
 SLICES: tuple[Slice, ...] = (Slice("", HouseSettings), Slice("keys", KeySettings))
@@ -35,6 +37,7 @@ class House:
     store: Store
     kernel: Kernel
     outbox: DatabaseOutbox
+    log: Log
     schedules: tuple[Schedule, ...]
 
     def close(self) -> None:
@@ -50,12 +53,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return load(SLICES, environment)
 
 
-def build(settings: Settings, *, clock: Clock = system_clock, random: Random = system_random) -> House:
+def build(
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    random: Random = system_random,
+    more: tuple[Operation, ...] = (),
+) -> House:
     """Open keys and store and put the rooms together. Raises StartError, SettingsError, KeyUnavailable."""
     house = settings.of(HouseSettings)
     ring = open_embedded(house.data_path / "keys", settings.of(KeySettings), clock, random)
     store = storage.open_store(house, ring)
-    registry = Registry(operations())
+    registry = Registry((*operations(), *more))
     ids = Ids(clock, random)
     kinds = JobKinds(job_kinds(settings))
     outbox = DatabaseOutbox(kinds, random)
@@ -69,7 +78,14 @@ def build(settings: Settings, *, clock: Clock = system_clock, random: Random = s
         clock=clock, random=random, pools=pools,
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency")
-    return House(settings, ring, store, kernel, outbox, ())
+    ledger_keys = ring.for_caller("ledger")
+    (house.data_path / "ledger").mkdir(mode=0o700, exist_ok=True)
+    log = Log(log_origin(house), ledger_keys, FileMemory(house.data_path / "ledger" / "checkpoint.json", ledger_keys))
+    return House(settings, ring, store, kernel, outbox, log, ())
+
+
+def log_origin(house: HouseSettings) -> str:
+    return f"{house.public_name}/log"
 
 
 def operations():

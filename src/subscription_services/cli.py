@@ -1,0 +1,146 @@
+"""The command `subs`. Thin: each command parses, calls one function and prints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.settings import HouseSettings, entries
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Subscription Services.")
+ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
+cli.add_typer(ledger_cli, name="ledger")
+out = Console(highlight=False)
+
+
+@cli.command()
+def run() -> None:
+    """Serve: check everything, start all processes, print one line when ready. Stops cleanly on SIGTERM."""
+    from subscription_services import serving
+
+    raise typer.Exit(serving.run())
+
+
+@cli.command(hidden=True)
+def serve() -> None:
+    """The web server alone (a part of `subs run`)."""
+    from subscription_services import parts
+
+    parts.serve()
+
+
+@cli.command(hidden=True)
+def redirect() -> None:
+    """The plain HTTP listener alone (a part of `subs run`)."""
+    from subscription_services import parts
+
+    parts.redirect()
+
+
+@cli.command(hidden=True)
+def work() -> None:
+    """The worker alone: jobs, sequencer, checks (a part of `subs run`)."""
+    from subscription_services import parts
+
+    parts.work()
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this program's schema."""
+    from subscription_services import app
+
+    out.print(f"The schema is at revision {app.prepare(app.read_settings(os.environ))}.")
+
+
+@cli.command()
+def settings() -> None:
+    """Every setting: its variable, default and consequence."""
+    from subscription_services import app
+
+    table = Table("Variable", "Default", "What it does", show_lines=True)
+    for part in app.SLICES:
+        for entry in entries(part):
+            table.add_row(entry.variable, str(entry.default), entry.says)
+    out.print(table)
+
+
+@cli.command()
+def which(path: str, method: str = "GET") -> None:
+    """The row of the route table that answers PATH: handler, operation, permission."""
+    from subscription_services import app
+
+    route = app.route_table(app.read_settings(os.environ)).find(method, path)
+    if route is None:
+        out.print(f"Nothing answers {method.upper()} {path}.")
+        raise typer.Exit(1)
+    out.print(f"{route.method} {route.path}")
+    out.print(f"  handler     {route.where}")
+    out.print(f"  operation   {route.operation.name if route.operation else '-'}")
+    out.print(f"  permission  {route.permission}")
+
+
+@cli.command()
+def document(check: Annotated[bool, typer.Option(help="Only say whether the files are current.")] = False) -> None:
+    """Write docs/operations.md, docs/roles.md and docs/settings.md from the registry and the settings."""
+    from subscription_services import documents
+
+    stale = documents.stale() if check else documents.write()
+    for name in stale:
+        out.print(f"{'out of date' if check else 'wrote'}: {name}")
+    raise typer.Exit(1 if check and stale else 0)
+
+
+@cli.command()
+def bootstrap(email: str, name: str) -> None:
+    """Make the first administrator and print the enrolment link. Works once ever."""
+    from subscription_services import people
+
+    link = people.bootstrap(os.environ, email, name)
+    out.print("The first administrator is made. Open this link within its hour to set a password and second factor:")
+    print(link)
+
+
+@cli.command()
+def call(
+    operation: Annotated[str, typer.Argument(help="Name of the operation, such as identity.find_person.")],
+    fields: Annotated[list[str] | None, typer.Argument(help="Fields of its request, as name=value.")] = None,
+    email: Annotated[str, typer.Option(help="Who signs in.", prompt="E-mail")] = "",
+) -> None:
+    """Carry out any operation as a person: signs in over the API (password, code), acts, signs out."""
+    from subscription_services import people
+
+    out.print_json(people.call(os.environ, email, operation, fields or []))
+
+
+@ledger_cli.command("verify")
+def ledger_verify() -> None:
+    """Recompute the whole log from what is stored and say whether anything was changed."""
+    from subscription_services import app
+
+    report, well = app.verify_ledger(app.read_settings(os.environ))
+    print(report)
+    raise typer.Exit(0 if well else 1)
+
+
+def main() -> None:
+    """Entry point. What a person can mend is said in one line; everything else is a defect and shows itself."""
+    from subscription_services import app
+    from subscription_services.logging import configure
+
+    try:
+        configure(app.read_settings(os.environ).of(HouseSettings).log_level)
+        cli()
+    except DomainError as error:
+        print(f"subs: {error.text}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

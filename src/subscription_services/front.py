@@ -1,0 +1,105 @@
+"""The web process: the house behind its edge, as the ASGI application that granian serves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from subscription_services import app
+from subscription_services.edge.stack import EdgeSettings, protect
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.ids import Ids
+from subscription_services.kernel.perform import flush_refusals
+from subscription_services.kernel.settings import HouseSettings
+from subscription_services.logging import configure
+from subscription_services.web.call import Call
+from subscription_services.web.routes import Route
+
+
+def create() -> ASGIApp:
+    """Factory for granian: settings from the environment, everything opened in this process."""
+    settings = app.read_settings(os.environ)
+    configure(settings.of(HouseSettings).log_level)
+    return application(app.build(settings))
+
+
+def application(house: app.House) -> ASGIApp:
+    """The whole service as one ASGI application, edge included."""
+    settings = house.settings.of(HouseSettings)
+    kernel = house.kernel
+    ids = Ids(kernel.clock, kernel.random)
+    edge = EdgeSettings(
+        hosts={settings.public_name, "localhost", "127.0.0.1", "[::1]"},
+        origins={settings.public_url},
+        csrf_key=house.ring.for_caller("edge").secret("edge.csrf"),
+        processor_origins=house.processor_origins,
+        machine_paths=house.routes.machine_paths(),
+    )
+    inner = house.routes.application(house.site)
+    return _with_lifespan(
+        protect(inner, edge, random=kernel.random, new_id=lambda: ids.new("req")), lambda: _keep_house(house)
+    )
+
+
+def _with_lifespan(inner: ASGIApp, background: Callable[[], Awaitable[None]]) -> ASGIApp:
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await inner(scope, receive, send)
+            return
+        task: asyncio.Task[None] | None = None
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                task = asyncio.ensure_future(background())
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                if task is not None:
+                    task.cancel()
+                await asyncio.gather(*([task] if task else []), return_exceptions=True)
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    return outer
+
+
+async def _keep_house(house: app.House) -> None:
+    """What a web process does beside answering: write down counted refusals; at the end, close the house."""
+    try:
+        while True:
+            await asyncio.sleep(10)
+            try:
+                await flush_refusals(house.kernel)
+            except DomainError:
+                continue  # the store's own alarm says so; the counts are kept for the next round
+    finally:
+        house.close()
+
+
+def health_routes() -> tuple[Route, ...]:
+    """Liveness and readiness, for load balancers and the supervisor."""
+    return (
+        Route("GET", "/health/live", _live, reason="says only that the process answers", anonymous=True),
+        Route("GET", "/health/ready", _ready, reason="says only whether the service can work", anonymous=True),
+    )
+
+
+async def _live(call: Call) -> Response:
+    return _health(200, "live")
+
+
+async def _ready(call: Call) -> Response:
+    try:
+        await call.site.kernel.store.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
+        call.site.kernel.keys.for_caller("edge").mac("edge.health", b"ready")
+    except Exception:
+        return _health(503, "not ready")
+    return _health(200, "ready")
+
+
+def _health(status: int, word: str) -> Response:
+    return Response(msgspec.json.encode({"status": word}), status, media_type="application/json")

@@ -1,0 +1,64 @@
+"""The processes that `subs run` starts, one function each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import structlog
+from granian.server import Server as Granian
+
+from subscription_services import app
+from subscription_services.edge.listener import Listening, options, server
+from subscription_services.edge.redirect import redirect_app
+from subscription_services.jobs import run_worker
+from subscription_services.kernel.settings import HouseSettings
+from subscription_services.ledger.sequencer import run_sequencer
+from subscription_services.serving import certificate
+
+log = structlog.get_logger("parts")
+
+
+def serve() -> None:
+    """HTTPS: granian with as many workers as the settings say; each opens the house for itself."""
+    house = app.read_settings(os.environ).of(HouseSettings)
+    files = certificate(house)
+    listening = Listening(house.host, house.https_port, files.certificate, files.key)
+    Granian(
+        "subscription_services.front:create", factory=True, workers=house.processes, respawn_failed_workers=True,
+        workers_kill_timeout=15, **options(listening),
+    ).serve()  # fmt: skip
+
+
+def redirect() -> None:
+    """Plain HTTP: sends browsers to HTTPS, refuses API calls."""
+    house = app.read_settings(os.environ).of(HouseSettings)
+    listener = server(
+        redirect_app(house.public_name, house.https_port), Listening(house.host, house.http_port, lifespan=False)
+    )
+
+    async def until_told() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)
+        await listener.serve()
+
+    asyncio.run(until_told())
+
+
+def work() -> None:
+    """Jobs, schedules and the sequencer of the log."""
+    house = app.build(app.read_settings(os.environ))
+
+    async def until_told() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await asyncio.gather(
+            run_worker(house.kernel, house.outbox, house.schedules, f"worker-{os.getpid()}", stop),
+            run_sequencer(house.store, house.log, house.kernel.clock, stop),
+        )
+
+    try:
+        asyncio.run(until_told())
+    finally:
+        house.close()

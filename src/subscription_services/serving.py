@@ -1,0 +1,139 @@
+"""One foreground command: checks everything, starts the processes, says when it is ready, stops them in order.
+
+Processes: the web server (granian with its workers), the worker (jobs, sequencer, checks) and the plain HTTP
+listener that sends browsers to HTTPS. One that ends by itself is started again, with a pause that grows.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+import structlog
+
+from subscription_services import app
+from subscription_services.edge.certificate import CertificateFiles, local_certificate
+from subscription_services.edge.listener import require_free
+from subscription_services.kernel.clock import monotonic, system_clock
+from subscription_services.kernel.errors import StartError
+from subscription_services.kernel.settings import HouseSettings, Settings
+
+READY_SECONDS = 60
+STOP_SECONDS = 20
+PARTS = ("serve", "redirect", "work")
+log = structlog.get_logger("serving")
+
+
+def certificate(house: HouseSettings) -> CertificateFiles:
+    """The certificate of the HTTPS listener: the local one, made at the first run."""
+    names = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", house.public_name)))
+    return local_certificate(house.data_path / "tls", system_clock(), names)
+
+
+@dataclass(slots=True)
+class _Part:
+    name: str
+    process: subprocess.Popen[bytes]
+    restarts: int = 0
+    started: float = field(default_factory=monotonic)
+
+
+class Supervisor:
+    """Starts the parts and keeps them running until a signal says stop."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._house = settings.of(HouseSettings)
+        self._environment = dict(environment)
+        self._parts: list[_Part] = []
+        self._stopping = False
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT; returns the exit status."""
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        for name in PARTS:
+            self._parts.append(_Part(name, self._start(name)))
+        try:
+            if not self._wait_until_ready():
+                return 0 if self._stopping else 1
+            print(f"Ready: {self._house.public_url}", flush=True)
+            while not self._stopping:
+                self._look_after()
+                time.sleep(0.2)
+        finally:
+            self._end()
+        return 0
+
+    def _start(self, name: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "subscription_services.cli", name]
+        # a session of its own: Ctrl-C reaches us alone, and we end the parts in order
+        return subprocess.Popen(command, env=self._environment, start_new_session=True)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def _wait_until_ready(self) -> bool:
+        limit = monotonic() + READY_SECONDS
+        files = certificate(self._house)
+        url = f"https://localhost:{self._house.https_port}/health/ready"
+        with httpx.Client(verify=str(files.certificate), timeout=2, trust_env=False) as client:
+            while not self._stopping and monotonic() < limit:
+                ended = [part for part in self._parts if part.process.poll() is not None]
+                if ended:
+                    raise StartError(f"The part {ended[0].name!r} ended at once; its message stands above.")
+                try:
+                    if client.get(url).status_code == 200:
+                        return True
+                except httpx.HTTPError:
+                    pass
+                time.sleep(0.1)
+        if not self._stopping:
+            raise StartError(f"The service was not ready within {READY_SECONDS} seconds; its log says why.")
+        return False
+
+    def _look_after(self) -> None:
+        for part in self._parts:
+            status = part.process.poll()
+            if status is None:
+                if part.restarts and monotonic() - part.started > 60:
+                    part.restarts = 0
+                continue
+            if monotonic() - part.started < min(2**part.restarts, 30):
+                continue
+            log.error("part.ended", part=part.name, status=status, restarts=part.restarts)
+            part.process = self._start(part.name)
+            part.restarts += 1
+            part.started = monotonic()
+
+    def _end(self) -> None:
+        """The doors close first, then the worker, each given time to finish what it has begun."""
+        for part in self._parts:
+            if part.process.poll() is None:
+                part.process.terminate()
+        limit = monotonic() + STOP_SECONDS
+        for part in self._parts:
+            try:
+                part.process.wait(max(0.1, limit - monotonic()))
+            except subprocess.TimeoutExpired:
+                log.error("part.killed", part=part.name)
+                part.process.kill()
+                part.process.wait()
+
+
+def run(environment: Mapping[str, str] | None = None) -> int:
+    """Check settings, ports, keys and schema, then serve. Raises StartError, SettingsError with what to do."""
+    environment = dict(os.environ if environment is None else environment)
+    settings = app.read_settings(environment)
+    house = settings.of(HouseSettings)
+    require_free(house.host, house.https_port, "SUBS_HTTPS_PORT")
+    require_free(house.host, house.http_port, "SUBS_HTTP_PORT")
+    house.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    certificate(house)
+    app.prepare(settings)
+    return Supervisor(settings, environment).run()
