@@ -36,7 +36,7 @@ class DatabaseOutbox:
             connection.execute(job.insert(), values)
             return identifier
         statement = _insert_once(connection).values(values).on_conflict_do_nothing(index_elements=["key"])
-        if connection.execute(statement).rowcount:
+        if connection.execute(statement.returning(job.c.id)).first() is not None:
             return identifier
         return str(connection.execute(select(job.c.id).where(job.c.key == key)).scalar_one())
 
