@@ -56,8 +56,7 @@ async def sequence(store: Store, log: Log, clock: Clock) -> Sequenced:
 
 def integrate(connection: Connection, log: Log, limit: int = BATCH) -> int:
     """In the caller's transaction give an index to events that wait; returns to how many. Raises LogRefused."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    _wait_for_others(connection)
     size = tree_size(connection)
     ranges = check_cursors(connection, log, check_memory(connection, log, size))
     waiting = waiting_rows(connection, ranges, limit)
@@ -169,6 +168,7 @@ def _insert_checkpoint(connection: Connection, log: Log, published: int, now: da
     checkpoint, remembered = known
     if checkpoint.size <= published:
         return published
+    _wait_for_others(connection)
     columns = model.checkpoint.c
     exists = connection.execute(select(columns.size).where(columns.size == checkpoint.size)).scalar()
     if exists is None:
@@ -177,6 +177,12 @@ def _insert_checkpoint(connection: Connection, log: Log, published: int, now: da
             {"size": checkpoint.size, "root": checkpoint.root, "note": remembered.note.encode(), "at": now},
         )
     return checkpoint.size
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """One sequencer at a time until the end of the transaction; the embedded store has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def _move_cursor(connection: Connection, writer: str, counter: int, code: bytes) -> None:
