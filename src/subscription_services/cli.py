@@ -52,6 +52,14 @@ def work() -> None:
 
 
 @cli.command()
+def certificate() -> None:
+    """The path of the HTTPS listener's local certificate, which is made when it is not there."""
+    from subscription_services import app, serving
+
+    print(serving.certificate(app.read_settings(os.environ).of(HouseSettings)).certificate)
+
+
+@cli.command()
 def migrate() -> None:
     """Bring the database to this program's schema."""
     from subscription_services import app

@@ -20,9 +20,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from . import authorise, idempotency
-from .actors import Actor, Anonymous, TeamMember
+from .actors import Actor, Anonymous, Subscriber
 from .clock import Clock, Random
 from .context import Context, Origin
+from .deferred import Deferred
 from .errors import DomainError, Invalid
 from .events import Event
 from .ids import Ids
@@ -50,6 +51,7 @@ class Kernel:
     random: Random
     pools: Mapping[str, Executor]
     refusals: Refusals = field(default_factory=Refusals)
+    deferred: Deferred = field(default_factory=Deferred)
 
     def context(
         self,
@@ -191,11 +193,11 @@ async def _read(kernel: Kernel, operation: Operation, ctx: Context, request: msg
 
 
 async def _record_read(kernel: Kernel, ctx: Context, event: Event) -> None:
-    """A team member's look is durable before it is shown; a person's look at their own follows within a second."""
-    if isinstance(ctx.actor, TeamMember):
-        await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
+    """Durable before anything is shown; only a person's look at their own may follow within a second."""
+    if isinstance(ctx.actor, Subscriber) and kernel.deferred.room():
+        kernel.deferred.add(kernel.store, kernel.log, event)
     else:
-        kernel.store.write_soon(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
+        await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
 
 
 async def _record_failure(kernel: Kernel, operation: Operation, ctx: Context, error: Exception) -> None:

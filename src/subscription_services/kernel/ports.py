@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -47,8 +48,8 @@ class Store(ReadStore, Protocol):
         """Run `work` in a transaction that may share its commit with others; returns after the durable commit."""
         ...
 
-    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> None:
-        """Queue `work` for the next commit group, within a second; nobody waits for it."""
+    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
+        """Queue `work` for the next commit group, within a second; the future ends with that commit."""
         ...
 
     def close(self) -> None: ...

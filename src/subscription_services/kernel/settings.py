@@ -79,6 +79,7 @@ class HouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         bool,
         Says("Use the stand-in payment processor and mailbox. Stamps the database as sandbox for ever."),
     ] = False
+    mailbox_url: Annotated[str, Says("Where the sandbox's mailbox is read; pages link to it. Empty for none.")] = ""
     development: Annotated[bool, Says("Show pages for developers. Never on a public installation.")] = False
     domain: Annotated[str, Says("Domain of the contact addresses security@, privacy@ and abuse@.")] = (
         "my-subscription-services.com"

@@ -71,8 +71,8 @@ class PostgresStore:
     async def write(self, writer: Writer, work: Callable[[Connection], T]) -> T:
         return await self._in_pool(lambda: _translated(lambda: self._transact(work)))
 
-    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> None:
-        self._pool.submit(lambda: self._transact(work))
+    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
+        return self._pool.submit(lambda: _translated(lambda: self._transact(work)))
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)

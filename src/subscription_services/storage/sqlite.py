@@ -107,8 +107,10 @@ class SqliteStore:
         result: T = await asyncio.shield(asyncio.wrap_future(done))
         return result
 
-    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> None:
-        self._units.put(_Unit(work, Future()))
+    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
+        done: Future[object] = Future()
+        self._units.put(_Unit(work, done))
+        return done
 
     def close(self) -> None:
         self._units.put(None)
