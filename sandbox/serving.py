@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.loopback import check_listen_address, choose_port
 
@@ -43,7 +44,7 @@ async def listening(app: ASGIApp, listen: Listen) -> AsyncIterator[str]:
     host = check_listen_address(listen.host)
     port = choose_port(host, listen.port)
     server = Server(
-        app,
+        _reporting(app),
         address=host,
         port=port,
         interface=Interfaces.ASGINL,
@@ -63,6 +64,19 @@ async def listening(app: ASGIApp, listen: Listen) -> AsyncIterator[str]:
         server.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
         await asyncio.gather(serving, return_exceptions=True)
         await _threads_end(before)
+
+
+def _reporting(app: ASGIApp) -> ASGIApp:
+    async def reported(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except ConnectionResetError:
+            raise
+        except Exception:
+            traceback.print_exc()  # source lines only, no values
+            raise
+
+    return reported
 
 
 def _native_threads() -> set[int]:

@@ -28,6 +28,15 @@ _PAGES = Environment(
     loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 _STYLE = (_HERE / "templates" / "frame.css").read_text(encoding="utf-8")
+# An embedder may be cross-origin isolated: then every answer in the frame, redirects too, must allow it.
+_HEADERS = {
+    "cache-control": "no-store",
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-resource-policy": "cross-origin",
+}
 _KINDS = {"payment": "payment_intent", "setup": "setup_intent"}
 _FIELD_OF_PARAM = {"exp_month": "expiry", "exp_year": "expiry", "cvc": "cvc"}
 
@@ -86,15 +95,7 @@ def _page(desk: Desk, template: str, status: int, **shown: Any) -> Response:
         f"default-src 'none'; style-src 'self'; script-src 'nonce-{nonce}'; form-action 'self'; "
         f"base-uri 'none'; frame-ancestors {ancestors}"
     )
-    headers = {
-        "content-security-policy": policy,
-        "cache-control": "no-store",
-        "referrer-policy": "same-origin",
-        "x-content-type-options": "nosniff",
-        "permissions-policy": "camera=(), geolocation=(), microphone=()",
-        "cross-origin-embedder-policy": "require-corp",
-        "cross-origin-resource-policy": "cross-origin",
-    }
+    headers = {**_HEADERS, "content-security-policy": policy}
     text = _PAGES.get_template(template).render(nonce=nonce, **shown)
     return Response(text, status, headers, "text/html")
 
@@ -149,7 +150,7 @@ def _try_card(desk: Desk, room: str, sent: dict[str, str]) -> Response:
         call = desk.call()
         visit = _open(call, room, sent)
         if visit.intent["status"] not in ("requires_payment_method", "requires_confirmation"):
-            return RedirectResponse(f"/frame/{room}?{visit.query}", 303)
+            return RedirectResponse(f"/frame/{room}?{visit.query}", 303, _HEADERS)
         today = datetime.fromtimestamp(call.now, UTC)
         kept = {name: sent.get(name, "")[:100] for name in ("name", "expiry")}
         card, problems = read_card(
@@ -171,7 +172,7 @@ def _try_card(desk: Desk, room: str, sent: dict[str, str]) -> Response:
             field = _FIELD_OF_PARAM.get(refusal.param or "", "number")
             problem = FieldProblem(field, refusal.code or "", refusal.message)
             return _form(desk, visit, [problem], kept, 402)
-    return RedirectResponse(f"/frame/{room}?{visit.query}", 303)
+    return RedirectResponse(f"/frame/{room}?{visit.query}", 303, _HEADERS)
 
 
 def _try_challenge(desk: Desk, room: str, sent: dict[str, str]) -> Response:
@@ -187,7 +188,7 @@ def _try_challenge(desk: Desk, room: str, sent: dict[str, str]) -> Response:
                     raise
                 problem = FieldProblem("number", refusal.code or "", refusal.message)
                 return _form(desk, visit, [problem], {}, 402)
-    return RedirectResponse(f"/frame/{room}?{visit.query}", 303)
+    return RedirectResponse(f"/frame/{room}?{visit.query}", 303, _HEADERS)
 
 
 def _handler(desk: Desk, room: str) -> Callable[[Request], Awaitable[Response]]:

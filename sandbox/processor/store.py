@@ -56,11 +56,11 @@ class Store:
     """Objects, remembered answers and deliveries. Used by one thread."""
 
     def __init__(self, path: str) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         except sqlite3.DatabaseError as error:
-            raise NotASandbox(f"{path} is not a file of the sandbox") from error
+            raise NotASandbox(f"{path} is not a file of the sandbox ({error})") from error
         if tables and "deliveries" not in tables:
             raise NotASandbox(f"{path} is not a file of the sandbox")
         self._db.execute("PRAGMA journal_mode = WAL")

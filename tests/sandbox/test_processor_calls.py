@@ -15,6 +15,9 @@ from sandbox.processor import processor as processor_in_thread
 from tests.sandbox.processes import ROOT, SECRET, Certificate, Processor, processor_process
 
 _PAYMENT: Any = {"amount": 700, "currency": "eur", "payment_method": "pm_card_visa", "confirm": True}
+_OTHER: Any = _PAYMENT | {"amount": 701}
+_DECLINED: Any = _PAYMENT | {"payment_method": "pm_card_visa_chargeDeclined"}
+_TOO_SMALL: Any = _PAYMENT | {"amount": 1}
 
 
 def _count(processor: Processor) -> int:
@@ -39,7 +42,7 @@ def test_the_same_key_for_something_else_is_refused(processor: Processor, other:
     processor.sdk.v1.payment_intents.create(_PAYMENT, options)
     with pytest.raises(stripe.IdempotencyError) as caught:
         if other == "body":
-            processor.sdk.v1.payment_intents.create({**_PAYMENT, "amount": 701}, options)
+            processor.sdk.v1.payment_intents.create(_OTHER, options)
         else:
             processor.sdk.v1.customers.create(None, options)
     assert caught.value.http_status == 400
@@ -48,11 +51,10 @@ def test_the_same_key_for_something_else_is_refused(processor: Processor, other:
 
 def test_a_decline_is_replayed_too(processor: Processor) -> None:
     options: Any = {"idempotency_key": "order-3"}
-    declined = {**_PAYMENT, "payment_method": "pm_card_visa_chargeDeclined"}
     intents = []
     for _ in range(2):
         with pytest.raises(stripe.CardError) as caught:
-            processor.sdk.v1.payment_intents.create(declined, options)
+            processor.sdk.v1.payment_intents.create(_DECLINED, options)
         assert caught.value.error is not None and caught.value.error.payment_intent is not None
         intents.append(caught.value.error.payment_intent.id)
     assert intents[0] == intents[1]
@@ -61,7 +63,7 @@ def test_a_decline_is_replayed_too(processor: Processor) -> None:
 def test_a_key_of_a_malformed_call_can_be_used_again(processor: Processor) -> None:
     options: Any = {"idempotency_key": "order-4"}
     with pytest.raises(stripe.InvalidRequestError):
-        processor.sdk.v1.payment_intents.create({**_PAYMENT, "amount": 1}, options)
+        processor.sdk.v1.payment_intents.create(_TOO_SMALL, options)
     assert processor.sdk.v1.payment_intents.create(_PAYMENT, options).status == "succeeded"
 
 
@@ -146,6 +148,18 @@ def test_what_was_paid_survives_a_restart(tmp_path: Path) -> None:
         assert second.sdk.v1.payment_intents.retrieve(paid.id).status == "succeeded"
 
 
+def test_what_was_paid_survives_a_kill(tmp_path: Path) -> None:
+    data = str(tmp_path / "processor.sqlite")
+    command = [sys.executable, "-m", "sandbox.processor", "--secret-key", SECRET, "--data", data]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        first = Processor(killed.stdout.readline().rpartition(" ")[2].strip())
+        paid = [first.sdk.v1.payment_intents.create(_PAYMENT).id for _ in range(20)]
+        killed.kill()
+    with processor_process("--data", data) as second:
+        assert [row.id for row in second.sdk.v1.payment_intents.list({"limit": 100}).data] == paid[::-1]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -157,6 +171,7 @@ def test_what_was_paid_survives_a_restart(tmp_path: Path) -> None:
         ("--webhook-url", "https://shop.example/", "--webhook-secret", "whsec_x"),
         ("--webhook-url", "http://127.0.0.1:1/"),
         ("--data", str(ROOT / "pyproject.toml")),
+        ("--data", str(ROOT / "absent" / "processor.sqlite")),
     ],
 )
 def test_a_setting_that_leaves_the_machine_stops_it(arguments: tuple[str, ...]) -> None:

@@ -1,5 +1,6 @@
 """The card form: errors beside the fields, challenges, the way back, and no number kept anywhere."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +14,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FrameLocator, sync_playwright
 
-from tests.sandbox.processes import EMBEDDER, Processor, in_files, processor_process
+from tests.sandbox.processes import EMBEDDER, Certificate, Processor, in_files, processor_process
 
 GOOD = {"number": "4242 4242 4242 4242", "expiry": "12 / 34", "cvc": "123", "name": "Ann Example"}
 KEY = "pk_test_sandbox"
 
 
 def _payment(processor: Processor, **more: Any) -> dict[str, str]:
-    intent = processor.sdk.v1.payment_intents.create({"amount": 1250, "currency": "eur", **more})
+    asked: Any = {"amount": 1250, "currency": "eur", **more}
+    intent = processor.sdk.v1.payment_intents.create(asked)
     secret = str(intent.client_secret)
     return {"client_secret": secret, "return_url": f"{EMBEDDER}/paid?step=2", "publishable_key": KEY}
 
@@ -183,7 +185,7 @@ def test_no_number_and_no_code_is_kept_or_logged(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _shop() -> Iterator[tuple[str, dict[str, str]]]:
+def _shop(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, dict[str, str]]]:
     """A site that frames the card form; the frame's address is put in afterwards."""
     pages: dict[str, str] = {}
 
@@ -192,6 +194,8 @@ def _shop() -> Iterator[tuple[str, dict[str, str]]]:
             body = f"<!doctype html><title>Shop</title><h1>Shop</h1>{pages.get(urlsplit(self.path).path, '')}".encode()
             self.send_response(200)
             self.send_header("content-type", "text/html; charset=utf-8")
+            self.send_header("cross-origin-embedder-policy", "require-corp")
+            self.send_header("cross-origin-opener-policy", "same-origin")
             self.end_headers()
             self.wfile.write(body)
 
@@ -199,10 +203,12 @@ def _shop() -> Iterator[tuple[str, dict[str, str]]]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://shop.localhost:{server.server_port}", pages
+        yield f"{'http' if tls is None else 'https'}://shop.localhost:{server.server_port}", pages
     finally:
         server.shutdown()
         thread.join()
@@ -226,15 +232,15 @@ def _fill(frame: FrameLocator, number: str) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scripts", [True, False])
-def test_a_person_pays_in_a_frame_of_another_origin(browser: Browser, scripts: bool) -> None:
-    with _shop() as (shop, pages), processor_process("--embedder", shop) as processor:
+def test_a_person_pays_in_a_frame_of_another_origin(browser: Browser, certificate: Certificate, scripts: bool) -> None:
+    with _shop(certificate.server()) as (shop, pages), processor_process("--embedder", shop) as processor:
         own_name = processor.url.replace("127.0.0.1", "processor.localhost")
         intent = processor.sdk.v1.payment_intents.create({"amount": 1250, "currency": "eur"})
         query = f"client_secret={intent.client_secret}&publishable_key={KEY}&return_url={quote(shop + '/paid?x=1')}"
         pages["/pay"] = (
             f'<iframe title="Card" width="500" height="520" src="{own_name}/frame/payment?{query}"></iframe>'
         )
-        context = browser.new_context(java_script_enabled=scripts)
+        context = browser.new_context(java_script_enabled=scripts, ignore_https_errors=True)
         page = context.new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
