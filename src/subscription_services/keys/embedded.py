@@ -39,7 +39,8 @@ def open_embedded(
         raise RootKeyUnsafe(f"Others may change {directory}. Run: chmod 700 {directory}.")
     with _alone(directory):
         root = _root(directory, random)
-        store = KeyStore(directory / "keys.db", root.store_key(), settings.busy_timeout)
+        known = (directory / "root.id").exists()
+        store = KeyStore(directory / "keys.db", root.store_key(), settings.busy_timeout, may_create=not known)
         try:
             service = LocalKeyService(
                 store,
@@ -80,7 +81,11 @@ def _remember(directory: Path, root: FileRoot) -> None:
     if mark.exists():
         return
     unfinished = directory / "root.id.new"
-    unfinished.write_text(root.fingerprint + "\n")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(root.fingerprint + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     unfinished.replace(mark)
     sync_directory(directory)
 

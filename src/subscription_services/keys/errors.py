@@ -77,6 +77,8 @@ class RootKeyWrong(StartError):
     message = "Wrong key: this root key does not belong to this key store."
 
 
-class KeyStoreDamaged(StartError):
+class KeyStoreDamaged(StartError, KeyUnavailable):
+    """Mostly found at start-up; a page that is read later can show it as well."""
+
     code = "key-store-damaged"
     message = "The key store is missing, cut short or damaged. Restore keys.db from its backup."

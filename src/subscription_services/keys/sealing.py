@@ -151,8 +151,11 @@ class CallerKeys:
 
     def destroy_subject(self, subject: str, reason: str) -> None:
         """Erase: nothing sealed for the subject opens again, here at once, in other processes within the notice."""
-        self._ring.service.destroy(self._caller, subject, reason)
-        self._ring.cache.evict(lambda address: address[1] == _SUBJECT and address[2] == subject)
+        try:
+            self._ring.service.destroy(self._caller, subject, reason)
+        finally:
+            # Even when it failed: it may have failed after the key was gone.
+            self._ring.cache.evict(lambda address: address[1] == _SUBJECT and address[2] == subject)
 
     def blind_index(self, index: str, value: str) -> bytes:
         """33 bytes to look a value up by: version of the index's key, then HMAC-SHA-256. Normalise before."""

@@ -26,14 +26,14 @@ class KeyStore:
     Threads share it; a forked child must open its own.
     """
 
-    def __init__(self, path: Path, raw_key: bytes, busy_timeout: float) -> None:
-        """Open, creating the tables in an empty file. Raises KeyStoreDamaged, KeyUnavailable."""
+    def __init__(self, path: Path, raw_key: bytes, busy_timeout: float, may_create: bool) -> None:
+        """Open, creating the tables in an empty file if that is expected. Raises KeyStoreDamaged, KeyUnavailable."""
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._watch_lock = threading.Lock()
         self._connection = _connect(path, raw_key, busy_timeout)
         try:
-            self._prepare()
+            self._prepare(may_create)
             self._watch = _connect(path, raw_key, busy_timeout)
             self._watch.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -95,11 +95,13 @@ class KeyStore:
         if os.getpid() != self._process:
             raise KeyUnavailable("The key store was opened before a fork; each process opens its own.")
 
-    def _prepare(self) -> None:
+    def _prepare(self, may_create: bool) -> None:
         tx = self._connection
         try:
-            tx.execute("PRAGMA journal_mode = WAL").fetchall()
             found = tx.execute("PRAGMA user_version").fetchone()[0]
+            if found == 0 and not may_create:
+                raise KeyStoreDamaged
+            tx.execute("PRAGMA journal_mode = WAL").fetchall()
             if found == 0:
                 with self.writing():
                     for statement in SCHEMA:
@@ -110,27 +112,30 @@ class KeyStore:
             missing = _names_in(SCHEMA) - {row[0] for row in tx.execute("SELECT name FROM sqlite_schema")}
             if missing:
                 raise KeyStoreDamaged(f"The key store lacks {', '.join(sorted(missing))}. Restore keys.db.")
-        except sqlcipher3.DatabaseError as error:
-            if isinstance(error, sqlcipher3.OperationalError):
-                raise _unavailable(error) from error
-            raise KeyStoreDamaged(
-                f"Wrong key, or the key store is damaged ({error}). Put the right root key or keys.db back."
-            ) from error
+        except sqlcipher3.Error as error:
+            raise _unavailable(error) from error
 
 
 def _connect(path: Path, raw_key: bytes, busy_timeout: float) -> Tx:
+    # SQLite gives its other files the mode of this one.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlcipher3.connect(
         str(path), timeout=busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=128
     )
-    for pragma in (
-        f"key = \"x'{raw_key.hex()}'\"",
-        "synchronous = FULL",
-        "secure_delete = ON",
-        "foreign_keys = ON",
-        "trusted_schema = OFF",
-        "temp_store = MEMORY",
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    try:
+        for pragma in (
+            f"key = \"x'{raw_key.hex()}'\"",
+            "cipher_log_level = NONE",
+            "synchronous = FULL",
+            "secure_delete = ON",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except sqlcipher3.Error as error:
+        connection.close()
+        raise _unavailable(error) from error
     return connection
 
 
@@ -141,6 +146,11 @@ def _names_in(statements: tuple[str, ...]) -> set[str]:
 
 
 def _unavailable(error: Exception) -> KeyUnavailable | StoreFull:
-    if "full" in str(error):
+    text = str(error)
+    if "is full" in text:
         return StoreFull("The disk of the key store is full: no key can be used until there is room.")
-    return KeyUnavailable(f"The key store cannot be used: {error}.")
+    if "not a database" in text or "malformed" in text:
+        return KeyStoreDamaged(
+            f"Wrong key, or the key store is damaged ({text}). Put the right root key back, or keys.db from its backup."
+        )
+    return KeyUnavailable(f"The key store cannot be used: {text}.")
