@@ -32,9 +32,7 @@ async def retry_letter(call: Call) -> Response:
     return call.go("/team/mail?show=failed" if done.form else "/team/mail", ENDED if done.form else AGAIN)
 
 
-def routes() -> tuple[Route, ...]:
-    """The room's pages."""
-    return (
-        get("/team/mail", show_queue, operations.queue),
-        post("/team/mail/{id}/retry", retry_letter, operations.retry),
-    )
+routes: tuple[Route, ...] = (
+    get("/team/mail", show_queue, operations.queue),
+    post("/team/mail/{id}/retry", retry_letter, operations.retry),
+)

@@ -1,0 +1,103 @@
+"""The public security page, its machine form, and the log entry behind each finding."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.responses import Response
+
+from subscription_services.web.call import Call
+from subscription_services.web.routes import Route, get
+
+from . import operations
+from .operations import ReadProof, ReadRuns, ReadStatus
+from .promises import PROMISES, SECTIONS
+from .queries import PromiseStatus, TrustStatus
+
+LEGEND = {
+    "kept": "The last check ran in time and found the promise kept.",
+    "broken": "The last check found that the promise is not kept.",
+    "could_not_check": "The check could not be carried out, so nothing is claimed.",
+    "stale": "The last check is too old to say anything about now.",
+    "not_built": "Nothing checks this yet, so do not rely on it.",
+}
+
+
+async def show_status(call: Call) -> Response:
+    """Every promise with its state, worked out for this very answer."""
+    found: TrustStatus = await call.perform(operations.status, ReadStatus())
+    by_id = {item.id: item for item in found.promises}
+    sections = [(section, [by_id[promise.id] for promise in section.promises]) for section in SECTIONS]
+    return call.render(
+        "trust/security.html", trust=found, sections=sections, legend=LEGEND, plain=in_words(found.summary),
+        section_state=section_state, period=period,
+    )  # fmt: skip
+
+
+async def machine_status(call: Call) -> Response:
+    """The same for programs: an entry per promise id. Any site may read it."""
+    found: TrustStatus = await call.perform(operations.status, ReadStatus())
+    body = msgspec.json.encode(found)
+    headers = {
+        "Cache-Control": "no-store",
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return Response(body, media_type="application/json", headers=headers)
+
+
+async def show_promise(call: Call) -> Response:
+    """The last runs of one promise's check."""
+    promise = PROMISES.get(call.path("promise"))
+    wanted = promise.id if promise else "unknown.promise"
+    found: TrustStatus = await call.perform(operations.status, ReadStatus())
+    runs = await call.perform(operations.runs, ReadRuns(wanted, 50))
+    if promise is None:
+        return call.render("trust/unknown.html", 404)
+    (item,) = (item for item in found.promises if item.id == promise.id)
+    return call.render("trust/promise.html", item=item, runs=runs.runs, now=found.generated_at, period=period)
+
+
+async def show_proof(call: Call) -> Response:
+    """A run's entry in the audit log."""
+    proved = await call.perform(operations.proof, ReadProof(call.path("run")))
+    return call.render("trust/proof.html", proved=proved)
+
+
+routes: tuple[Route, ...] = (
+    get("/security", show_status, operations.status),
+    get("/security.json", machine_status, operations.status),
+    get("/security/promises/{promise}", show_promise, operations.runs),
+    get("/security/log/{run}", show_proof, operations.proof),
+)
+
+
+def in_words(summary: dict[str, int]) -> str:
+    """The counts as a plain sentence, the bad ones never left out."""
+    total = sum(summary.values())
+    unknown = summary["could_not_check"] + summary["stale"]
+    parts = [f"{summary['kept']} of {total} promises are kept as of their last check"]
+    if summary["broken"]:
+        parts.append(f"{summary['broken']} {_are(summary['broken'])} broken")
+    if unknown:
+        parts.append(f"{unknown} could not be checked lately")
+    if summary["not_built"]:
+        parts.append(f"{summary['not_built']} {_are(summary['not_built'])} not built yet")
+    return f"{parts[0]}." if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}."
+
+
+def section_state(items: list[PromiseStatus]) -> str:
+    """What the contents say beside a heading, such as "3 of 4 kept"."""
+    return f"{sum(item.state == 'kept' for item in items)} of {len(items)} kept"
+
+
+def period(seconds: int) -> str:
+    """An interval in words: "5 minutes", "hour", "2 days"."""
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds % size == 0:
+            count = seconds // size
+            return unit if count == 1 else f"{count} {unit}s"
+    return "second" if seconds == 1 else f"{seconds} seconds"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
