@@ -59,6 +59,17 @@ def test_a_row_that_was_moved_or_changed_opens_nothing(house: House, change: str
             house.keys("ledger").unseal(subject, "f", "r", one)
 
 
+def test_nothing_new_is_wrapped_under_another_purposes_key(house: House) -> None:
+    house.keys("ledger").ensure_subject("origin:1", "origin")
+    house.keys("ledger").ensure_subject("acc_1")
+    house.close()
+    with house.direct() as store:
+        origin = store.execute("SELECT wrapped FROM kek WHERE purpose = 'origin'").fetchone()[0]
+        store.execute("UPDATE kek SET wrapped = ? WHERE purpose = 'subject'", (origin,))
+    with pytest.raises(KeyTampered):
+        house.keys("ledger").ensure_subject("acc_2")
+
+
 def test_a_version_row_that_was_rolled_back_opens_nothing_new(house: House) -> None:
     """An old copy of the row is put back after the key-encryption key moved on and the old version was removed."""
     one, _ = two_subjects(house)
