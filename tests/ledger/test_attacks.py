@@ -9,6 +9,7 @@ from subscription_services.ledger.errors import LogTampered, RolledBack
 from subscription_services.ledger.memory import FileMemory
 from subscription_services.ledger.note import ed25519_signer
 from subscription_services.ledger.sequencer import adopt
+from subscription_services.ledger.verify import verification
 
 from .conftest import Bench
 
@@ -129,6 +130,14 @@ def swapped(low: int, high: int) -> list[str]:
         for index in range(high - 1, low - 1, -1)
     ]
     return [*steps, f"UPDATE ledger_entry SET log_index = {low} WHERE log_index = 1000"]
+
+
+def test_the_printed_verdict_names_the_place(full: Bench) -> None:
+    assert verification(full.store, full.log)[1]
+    full.attack(f"UPDATE ledger_event SET actor = 'acc_2' WHERE id = {EVENT_AT.format(7)}")
+    lines, well = verification(full.store, full.log)
+    assert not well
+    assert lines[0].startswith("TAMPERED     from entry 7 on: ")
 
 
 @pytest.mark.parametrize("level_zero", [True, False])

@@ -3,6 +3,9 @@
 Two transactions and a file in between. The first makes the tree durable; then its head is signed and remembered
 outside the database; the second publishes the checkpoint. So a remembered checkpoint is always of a durable tree: a
 store that lacks it was cut or rolled back, never merely interrupted.
+
+What stays unseen: whoever holds the database can put it back to any state it had since the last signed checkpoint,
+rows, counters and codes together. The interval between checkpoints bounds how much that can hide.
 """
 
 from __future__ import annotations

@@ -87,6 +87,24 @@ def verify_log(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> Ver
         )  # fmt: skip
 
 
+def verification(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> tuple[list[str], bool]:
+    """`verify_log` for a person: the lines of `subs ledger verify`, and whether all is well."""
+    try:
+        return report(verify_log(store, log, outside)), True
+    except LogTampered as error:
+        return [f"TAMPERED     {_where(error)}: {error}"], False
+    except LedgerError as error:
+        return [f"NOT VERIFIED {error}"], False
+
+
+def _where(error: LogTampered) -> str:
+    if error.index is None:
+        return "beside the entries"
+    if error.until is None or error.until == error.index:
+        return f"from entry {error.index} on"
+    return f"first between entries {error.index} and {error.until}"
+
+
 def report(verified: Verified) -> list[str]:
     """The lines that `subs ledger verify` prints."""
     lines = [
