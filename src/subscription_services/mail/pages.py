@@ -32,7 +32,9 @@ async def retry_letter(call: Call) -> Response:
     return call.go("/team/mail?show=failed" if done.form else "/team/mail", ENDED if done.form else AGAIN)
 
 
-routes: tuple[Route, ...] = (
-    get("/team/mail", show_queue, operations.queue),
-    post("/team/mail/{id}/retry", retry_letter, operations.retry),
-)
+def routes() -> tuple[Route, ...]:
+    """The room's pages."""
+    return (
+        get("/team/mail", show_queue, operations.queue),
+        post("/team/mail/{id}/retry", retry_letter, operations.retry),
+    )

@@ -63,12 +63,14 @@ async def show_proof(call: Call) -> Response:
     return call.render("trust/proof.html", proved=proved)
 
 
-routes: tuple[Route, ...] = (
-    get("/security", show_status, operations.status),
-    get("/security.json", machine_status, operations.status),
-    get("/security/promises/{promise}", show_promise, operations.runs),
-    get("/security/log/{run}", show_proof, operations.proof),
-)
+def routes() -> tuple[Route, ...]:
+    """The room's pages."""
+    return (
+        get("/security", show_status, operations.status),
+        get("/security.json", machine_status, operations.status),
+        get("/security/promises/{promise}", show_promise, operations.runs),
+        get("/security/log/{run}", show_proof, operations.proof),
+    )
 
 
 def in_words(summary: dict[str, int]) -> str:
