@@ -48,7 +48,8 @@ def address(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Text fit for a header: line breaks, control and direction characters become spaces."""
-    line = _UNPRINTABLE.sub(" ", text).strip()[:LONGEST_SUBJECT]
+    # the email package would decode an encoded word (RFC 2047) in the text, line breaks in it included
+    line = _UNPRINTABLE.sub(" ", text).replace("=?", "= ?").strip()[:LONGEST_SUBJECT]
     if not line:
         raise UnfitLetter()
     return line
