@@ -154,6 +154,20 @@ def test_a_changed_tile_is_found(bench: Bench, level_zero: bool) -> None:
     assert found.value.index == first
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_tile_that_goes_on_after_its_entries_is_found(bench: Bench, number: int) -> None:
+    """A full tile and a partial one."""
+    bench.append_many(300)
+    bench.sequence()
+    hashes = bench.sql("SELECT hashes FROM ledger_tile WHERE level = 0 AND tile_index = :number", number=number)
+    bench.attack(
+        "UPDATE ledger_tile SET hashes = :longer WHERE level = 0 AND tile_index = :number",
+        longer=bytes(hashes[0][0]) + bytes(32), number=number,
+    )  # fmt: skip
+    with pytest.raises(LogTampered, match="belong to no entry"):
+        bench.verify()
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -81,6 +81,16 @@ def test_it_refuses_to_sign(bench: Bench, statements: list[str], error: type[Log
         bench.verify()
 
 
+@pytest.mark.parametrize("removed", [11, 13, 16])
+def test_it_names_the_event_that_was_left_out(bench: Bench, removed: int) -> None:
+    bench.append_many(10)
+    bench.sequence()
+    bench.append_many(6)
+    bench.attack(f"DELETE FROM ledger_event WHERE counter = {removed}")
+    with pytest.raises(GapFound, match=f"left out its event {removed}$"):
+        bench.sequence()
+
+
 def test_the_service_goes_on_when_a_writer_was_forged(bench: Bench) -> None:
     """Nobody can stop the service by damaging the counter; the alarm stays, and what was damaged stays to be seen."""
     bench.append_many(2)

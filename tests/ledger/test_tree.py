@@ -188,6 +188,18 @@ def test_edges(verify: Callable[[], object], error: type[Exception]) -> None:
         verify()
 
 
+@pytest.mark.parametrize("proof", [CONSISTENCY[6, 8] + (GARBAGE,), CONSISTENCY[6, 8][:-1], ()])
+def test_a_consistency_proof_of_another_length_is_called_so(proof: tuple[bytes, ...]) -> None:
+    with pytest.raises(WrongProofLength):
+        verify_consistency(6, 8, ROOTS[5], ROOTS[7], proof)
+
+
+@pytest.mark.parametrize("proof", [INCLUSION[5, 8] + (GARBAGE,), INCLUSION[5, 8][:-1], ()])
+def test_an_inclusion_proof_of_another_length_is_called_so(proof: tuple[bytes, ...]) -> None:
+    with pytest.raises(WrongProofLength):
+        verify_inclusion(5, 8, hash_leaf(ENTRIES[5]), proof, ROOTS[7])
+
+
 def test_two_equal_trees_are_consistent_without_a_proof() -> None:
     verify_consistency(0, 0, EMPTY_ROOT, EMPTY_ROOT, ())
     verify_consistency(3, 3, ROOTS[2], ROOTS[2], ())
