@@ -1,0 +1,23 @@
+"""Access control: everybody, person or program, has the least that the task needs.
+
+Roles are sets of operations, derived from the registry; whatever is not declared is refused. Grants are read from the
+store again inside every transaction, so that ending one counts for the next request everywhere. Tokens of programs
+are scoped to named operations and always expire. Approvals bind to one exact request and are used up by it.
+"""
+
+from .approvals import DatabaseApprovals
+from .authority import HouseAuthority, roles_of
+from .catalogue import know
+from .checks import checks
+from .documents import operations_document, roles_document
+from .letters import LETTERS
+from .operations import OPERATIONS
+from .operations.people import Bootstrap, Enrolment, bootstrap
+from .pages import routes, team_navigation
+from .programs import resolve_token, service_account_of
+
+__all__ = [
+    "LETTERS", "OPERATIONS", "Bootstrap", "DatabaseApprovals", "Enrolment", "HouseAuthority", "bootstrap", "checks",
+    "know", "operations_document", "resolve_token", "roles_document", "roles_of", "routes", "service_account_of",
+    "team_navigation",
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""What an actor is right now, read inside the transaction on every request and never cached."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select
+
+from subscription_services.kernel.actors import (
+    Actor,
+    Anonymous,
+    Role,
+    ServiceAccount,
+    Standing,
+    Subscriber,
+    System,
+    TeamMember,
+)
+from subscription_services.kernel.errors import NotSignedIn
+
+from .accounts import session_facts
+from .model import ServiceAccountState, grant, service_account, token
+
+_NOW: BindParameter[datetime] = bindparam("now")
+_ROLES = select(grant.c.role).where(
+    grant.c.account == bindparam("account"),
+    grant.c.ended_at.is_(None),
+    grant.c.granted_at <= _NOW,
+    or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
+)
+_TOKEN_IS_GOOD = and_(
+    token.c.revoked_at.is_(None),
+    token.c.expires_at > _NOW,
+    service_account.c.state == ServiceAccountState.ACTIVE,
+    service_account.c.expires_at > _NOW,
+)
+_TOKEN = (
+    select(token.c.id, token.c.service_account, token.c.digest, token.c.scopes, token.c.last_used_at)
+    .join(service_account, service_account.c.id == token.c.service_account)
+    .where(_TOKEN_IS_GOOD)
+)
+_TOKEN_BY_ID = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
+TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
+_NOBODY = Standing()
+_scopes = msgspec.json.Decoder(frozenset[str])
+
+
+class HouseAuthority:
+    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, two for a team member."""
+
+    def standing(self, connection: Connection, actor: Actor, now: datetime) -> Standing:
+        """Raises NotSignedIn when the session, account or token has ended, or is not the actor's."""
+        match actor:
+            case Anonymous() | System():
+                return _NOBODY
+            case Subscriber():
+                return _person(connection, actor, now, frozenset())
+            case TeamMember():
+                return _person(connection, actor, now, roles_of(connection, actor.id, now))
+            case ServiceAccount():
+                return _program(connection, actor, now)
+
+
+def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[Role]:
+    """The roles that `account` holds now."""
+    found = connection.execute(_ROLES, {"account": account, "now": now}).scalars()
+    return frozenset(Role(name) for name in found)
+
+
+def decode_scopes(text: str) -> frozenset[str]:
+    """The names of operations in a token's row."""
+    return _scopes.decode(text)
+
+
+def _person(connection: Connection, actor: Subscriber | TeamMember, now: datetime, roles: frozenset[Role]) -> Standing:
+    facts = session_facts(connection, actor.session, now)
+    if facts is None or facts.account != actor.id or facts.team is not isinstance(actor, TeamMember):
+        raise NotSignedIn()
+    return Standing(roles=roles, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor)
+
+
+def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:
+    row = connection.execute(_TOKEN_BY_ID, {"token": actor.token, "account": actor.id, "now": now}).one_or_none()
+    if row is None:
+        raise NotSignedIn()
+    return Standing(scopes=decode_scopes(row.scopes))

@@ -1,0 +1,55 @@
+"""What can go wrong with roles, tokens and approvals, in the domain's words."""
+
+from __future__ import annotations
+
+from subscription_services.kernel.errors import Conflict, Invalid, Refusal
+
+
+class AlreadyBootstrapped(Conflict):
+    code = "already-bootstrapped"
+    message = "The first administrator was made already. Ask an administrator for an invitation."
+
+
+class NotToOneself(Refusal):
+    code = "not-to-oneself"
+    message = "Nobody grants a role to themselves. Ask another administrator."
+
+
+class NotATeamMember(Conflict):
+    code = "not-a-team-member"
+    message = "Roles are for open accounts of team members. Invite the person first."
+
+
+class RoleHeld(Conflict):
+    code = "role-held"
+    message = "This person holds the role already. End the present grant first to change it."
+
+
+class GrantEnded(Conflict):
+    code = "grant-ended"
+    message = "This grant has ended already."
+
+
+class LastAdministrator(Conflict):
+    code = "last-administrator"
+    message = "This is the last administrator. Make another one first, or nobody could manage the team."
+
+
+class ServiceAccountEnded(Conflict):
+    code = "service-account-ended"
+    message = "This service account has ended."
+
+
+class NameTaken(Conflict):
+    code = "name-taken"
+    message = "Another service account has this name."
+
+
+class TokenRevoked(Conflict):
+    code = "token-revoked"
+    message = "This token is revoked already."
+
+
+class ScopeRefused(Invalid):
+    code = "scope-refused"
+    message = "A token can only be scoped to operations that service accounts may do."

@@ -1,0 +1,106 @@
+"""Tables of who may do what. Rows end; they are never deleted, since reviews and the log refer to them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
+
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.columns import Instant
+from subscription_services.kernel.model import metadata
+from subscription_services.storage.sealed import Sealed, personal
+
+LONGEST_TOKEN_DAYS = 90
+_LONGEST_TOKEN = LONGEST_TOKEN_DAYS * 24 * 3600 * 1_000_000  # microseconds, as Instant stores them
+_ROLES = ", ".join(f"'{role.value}'" for role in Role)
+
+
+class ServiceAccountState(StrEnum):
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+grant = Table(
+    "access_grant",
+    metadata,
+    Column("id", String(48), primary_key=True),  # grt_
+    Column("account", String(48), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("granted_by", String(120), nullable=False),
+    Column("granted_at", Instant, nullable=False),
+    Column("ends_at", Instant),  # null: a standing grant, which reviews ask about
+    Column("ended_at", Instant),
+    Column("ended_by", String(120)),
+    Column("reason", Sealed("access.grant.reason"), nullable=False),
+    CheckConstraint(f"role IN ({_ROLES})", name="known_role"),
+    CheckConstraint("account <> granted_by", name="not_to_oneself"),
+    CheckConstraint("ends_at IS NULL OR ends_at > granted_at", name="ends_later"),
+    CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended_by_somebody"),
+    CheckConstraint("ended_at IS NULL OR ended_at >= granted_at", name="ended_later"),
+    info=personal("account"),
+)
+_live = text("ended_at IS NULL")
+Index("uq_access_grant_live", grant.c.account, grant.c.role, unique=True, sqlite_where=_live, postgresql_where=_live)
+Index("ix_access_grant_role", grant.c.role, sqlite_where=_live, postgresql_where=_live)
+
+service_account = Table(
+    "access_service_account",
+    metadata,
+    Column("id", String(48), primary_key=True),  # svc_
+    Column("name", String(80), nullable=False, unique=True),
+    Column("owner", String(48), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_by", String(120), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    CheckConstraint("state IN ('active', 'ended')", name="known_state"),
+    CheckConstraint("expires_at > created_at", name="expires_later"),
+)
+Index(None, service_account.c.owner)
+
+token = Table(
+    "access_token",
+    metadata,
+    Column("id", String(48), primary_key=True),  # tok_
+    Column("service_account", String(48), ForeignKey("access_service_account.id"), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the token's text
+    Column("scopes", Text, nullable=False),  # JSON list of names of operations
+    Column("issued_by", String(120), nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    Column("revoked_at", Instant),
+    CheckConstraint("length(digest) = 32", name="sha256"),
+    CheckConstraint("expires_at > issued_at", name="expires_later"),
+    CheckConstraint(f"expires_at <= issued_at + {_LONGEST_TOKEN}", name="expires_soon"),
+)
+Index(None, token.c.service_account)
+
+approval = Table(
+    "access_approval",
+    metadata,
+    Column("id", String(48), primary_key=True),  # apr_
+    Column("digest", LargeBinary(32), nullable=False),  # kernel.authorise.digest of operation and request
+    Column("operation", String(120), nullable=False),
+    Column("requester", String(120), nullable=False),
+    Column("approver", String(120), nullable=False),
+    Column("given_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("consumed_at", Instant),
+    CheckConstraint("length(digest) = 32", name="sha256"),
+    CheckConstraint("approver <> requester", name="not_by_the_requester"),
+    CheckConstraint("expires_at > given_at", name="expires_later"),
+    CheckConstraint("consumed_at IS NULL OR consumed_at BETWEEN given_at AND expires_at", name="consumed_in_time"),
+)
+_open = text("consumed_at IS NULL")
+Index("uq_access_approval_open", approval.c.digest, approval.c.requester, approval.c.approver,
+      unique=True, sqlite_where=_open, postgresql_where=_open)  # fmt: skip
+
+bootstrap = Table(
+    "access_bootstrap",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("at", Instant, nullable=False),
+    CheckConstraint("place = 1", name="once_ever"),
+)

@@ -1,0 +1,9 @@
+"""What this room can do, by what it is about."""
+
+from subscription_services.kernel.operations import operations_of as _operations_of
+
+from . import log as _log
+from . import people as _people
+from . import service_accounts as _service_accounts
+
+OPERATIONS = (*_operations_of(_people), *_operations_of(_service_accounts), *_operations_of(_log))

@@ -1,0 +1,27 @@
+"""The team console."""
+
+from __future__ import annotations
+
+from subscription_services.access.operations.people import my_permissions
+from subscription_services.web.routes import Route, get
+
+from .console import team_navigation
+from .find import find_routes
+from .log import log_routes
+from .overview import show_overview
+from .people import people_routes
+from .service_accounts import service_account_routes
+
+
+def routes() -> tuple[Route, ...]:
+    """The room's pages."""
+    return (
+        get("/team", show_overview, my_permissions),
+        *people_routes(),
+        *service_account_routes(),
+        *log_routes(),
+        *find_routes(),
+    )
+
+
+__all__ = ["routes", "team_navigation"]

@@ -1,0 +1,55 @@
+"""The team console's door: who may come in, and where they can go from here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from subscription_services.access import catalogue
+from subscription_services.access.operations.people import MyPermissions, Permissions, my_permissions
+from subscription_services.kernel.actors import Anonymous, Role, TeamMember
+from subscription_services.kernel.errors import NotFound, NotSignedIn, Refusal, SecondFactorNeeded
+from subscription_services.web.call import Call
+from subscription_services.web.page import NavItem
+
+# operation that opens the page, and its link; other rooms' pages stand here by path only
+_LINKS = (
+    ("access.my_permissions", NavItem("Overview", "/team", "home")),
+    ("identity.find_person", NavItem("Find a subscriber", "/team/find", "search")),
+    ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
+    ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
+    ("access.audit_log", NavItem("Log", "/team/log", "list")),
+    ("mail.queue", NavItem("Mail", "/team/mail", "mail")),
+)
+ROLE_CHOICES = [(role.value, role.value.capitalize()) for role in Role]
+DAYS = [("", "Until somebody ends it"), ("1", "1 day"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days")]
+
+
+def team_navigation(roles: Iterable[Role]) -> tuple[NavItem, ...]:
+    """The console's links for these roles; what a role may not open is not shown."""
+    held = set(roles)
+    found = []
+    for name, link in _LINKS:
+        item = catalogue.operations().get(name)
+        if item is not None and (TeamMember.own in item.by or held & set(item.by)):
+            found.append(link)
+    return tuple(found)
+
+
+async def enter(call: Call, *operations: str) -> Permissions:
+    """What this team member may do. Raises NotSignedIn, NotFound for subscribers, SecondFactorNeeded before anything
+    else, and Refusal where one of `operations` is not theirs."""
+    if isinstance(call.actor, Anonymous):
+        raise NotSignedIn()
+    if not isinstance(call.actor, TeamMember):
+        raise NotFound()
+    if not call.actor.second_factor:
+        raise SecondFactorNeeded()
+    mine: Permissions = await call.perform(my_permissions, MyPermissions())
+    if not set(operations) <= names(mine):
+        raise Refusal()
+    return mine
+
+
+def names(permissions: Permissions) -> set[str]:
+    """The names of the operations."""
+    return {item.operation for item in permissions.operations}

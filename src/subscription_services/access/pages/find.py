@@ -1,0 +1,117 @@
+"""Finding a subscriber, with a reason; what other rooms know about the person is asked by the operation's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from subscription_services import identity
+from subscription_services.kernel.errors import DomainError, NotFound
+from subscription_services.kernel.operations import Operation
+from subscription_services.web.call import Call
+from subscription_services.web.forms import FormState, parse
+from subscription_services.web.problems import status_of
+from subscription_services.web.routes import Handler, Route, get
+from subscription_services.web.words import money_text, time_text
+
+from .console import enter, names
+
+FIND = "identity.find_person"
+LABELS = {"who": "E-mail or account", "reason": "Reason"}
+# title, operation, and the fields worth a column, as far as the answer has them
+SECTIONS = (
+    ("Subscriptions", "subscriptions.of_person", ("plan_name", "status", "price", "period_end", "id")),
+    ("Invoices", "billing.of_person", ("number", "state", "status", "total", "issued_at", "due_at", "id")),
+)
+
+
+class Looking(msgspec.Struct, frozen=True):
+    """What the form asks for."""
+
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What another room knows, as a table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def find_routes() -> tuple[Route, ...]:
+    """The page that finds people."""
+    find = next(item for item in identity.OPERATIONS if item.name == FIND)
+    return (get("/team/find", _show_find(find), find),)
+
+
+def _show_find(find: Operation) -> Handler:
+    async def show_find(call: Call) -> Response:
+        """The form, and the person found with what belongs to them."""
+        mine = await enter(call, find.name)
+        asked = {name: call.query(name) for name in ("who", "reason")}
+        if not any(asked.values()):
+            return call.render("access/find.html", form=FormState(), person=None, sections=(), missing=False)
+        posted = parse(asked, Looking, labels=LABELS)
+        if posted.request is None:
+            return call.render("access/find.html", 422, form=posted.state, person=None, sections=(), missing=False)
+        try:
+            found = await call.perform(find, _request(find, posted.request))
+        except NotFound:
+            return call.render("access/find.html", 404, form=posted.state, person=None, sections=(), missing=True)
+        except DomainError as error:
+            if status_of(error) != 422:
+                raise
+            form = FormState(asked, {"reason": error.fields["reason"]} if "reason" in error.fields else {}, error.text)
+            return call.render("access/find.html", 422, form=form, person=None, sections=(), missing=False)
+        registry = call.site.kernel.registry
+        wanted = [(title, registry.get(name), columns) for title, name, columns in SECTIONS if name in names(mine)]
+        sections = [await _section(call, title, item, columns, found.id) for title, item, columns in wanted if item]
+        return call.render(
+            "access/find.html", form=posted.state, person=_facts(found), sections=sections, missing=False
+        )
+
+    return show_find
+
+
+def _request(find: Operation, looking: Looking) -> msgspec.Struct:
+    """Raises Invalid through perform() where the room refuses the text."""
+    known = find.request.__struct_fields__
+    name = "email" if "@" in looking.who else "account" if "account" in known else "id"
+    return find.request(**{name: looking.who, "reason": looking.reason})
+
+
+async def _section(call: Call, title: str, operation: Operation, columns: tuple[str, ...], account: str) -> Section:
+    answer = await call.perform(operation, operation.request(account=account))
+    first = getattr(answer, answer.__struct_fields__[0])
+    rows = [item for item in first if isinstance(item, msgspec.Struct)]
+    shown = tuple(name for name in columns if rows and hasattr(rows[0], name))
+    return Section(
+        title,
+        tuple(name.replace("_", " ").capitalize() for name in shown),
+        tuple(tuple(_text(getattr(row, name)) for name in shown) for row in rows),
+    )
+
+
+def _facts(person: msgspec.Struct) -> list[tuple[str, str]]:
+    values: Mapping[str, Any] = msgspec.structs.asdict(person)
+    return [(name.replace("_", " ").capitalize(), _text(value)) for name, value in values.items()]
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "Yes" if value else "No"
+    if isinstance(value, datetime):
+        return time_text(value)
+    if hasattr(value, "amount") and hasattr(value, "currency"):
+        return money_text(value.amount, value.currency)
+    return str(value)

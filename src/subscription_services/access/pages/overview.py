@@ -1,0 +1,46 @@
+"""The console's first page: what stands, and what this person may do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from starlette.responses import Response
+
+from subscription_services.access.operations.log import SearchLog, audit_log
+from subscription_services.access.operations.people import People, people
+from subscription_services.access.operations.service_accounts import ListServiceAccounts, service_accounts
+from subscription_services.kernel.events import Outcome
+from subscription_services.web.call import Call
+
+from .console import enter, names, team_navigation
+
+SOON = timedelta(days=14)
+
+
+async def show_overview(call: Call) -> Response:
+    """Counts of what this person may see, and links to it."""
+    mine = await enter(call)
+    may = names(mine)
+    stats: list[tuple[str, str, str]] = []
+    if people.name in may:
+        team = await call.perform(people, People())
+        without = sum(not person.second_factor for person in team.people)
+        stats.append(("On the team", str(len(team.people)), f"{without} without second factor" if without else
+                      "all with a second factor"))  # fmt: skip
+    if service_accounts.name in may:
+        found = await call.perform(service_accounts, ListServiceAccounts())
+        live = [token for account in found.accounts for token in account.tokens
+                if token.revoked_at is None and token.expires_at > call.now]  # fmt: skip
+        ending = sum(token.expires_at <= call.now + SOON for token in live)
+        stats.append(("Tokens in force", str(len(live)), f"{ending} expire within two weeks"))
+    refusals = []
+    if audit_log.name in may:
+        since = call.now - timedelta(days=1)
+        page = await call.perform(audit_log, SearchLog(outcome=Outcome.REFUSED, since=since, limit=100))
+        refusals = page.entries
+        stats.append(("Refusals since yesterday", f"{len(refusals)}{'+' if page.next else ''}", "in the log"))
+    links = [item for item in team_navigation(mine.roles) if item.href != "/team"]
+    return call.render(
+        "access/overview.html", stats=stats, links=links, mine=mine, refusals=refusals[:5], now=call.now,
+        day=call.now - timedelta(days=1),
+    )  # fmt: skip

@@ -1,0 +1,116 @@
+"""Pages of the team's people and roles."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from subscription_services.access.operations.people import (
+    People,
+    end_grant,
+    grant_role,
+    invite,
+    my_permissions,
+    people,
+)
+from subscription_services.access.policy import ROLE_SUMMARIES
+from subscription_services.access.queries import Team, TeamPerson
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.errors import NotFound
+from subscription_services.web import notices
+from subscription_services.web.call import Call
+from subscription_services.web.forms import FormState
+from subscription_services.web.page import Choice
+from subscription_services.web.routes import Route, get, post
+
+from .console import DAYS, ROLE_CHOICES, enter, names
+
+INVITED = notices.declare("access-invited", "success", "The invitation is on its way by mail.")
+GRANTED = notices.declare("access-granted", "success", "The role holds from now on.")
+ENDED = notices.declare("access-ended", "success", "The role has ended, in every open session.")
+LABELS = {"email": "E-mail", "name": "Name", "role": "Role", "reason": "Reason", "days": "Until"}
+
+
+async def show_people(call: Call) -> Response:
+    """Everybody on the team."""
+    mine = await enter(call, people.name)
+    team: Team = await call.perform(people, People())
+    may_invite = invite.name in names(mine)
+    return call.render("access/people.html", team=team, may_invite=may_invite, names=_names(team), now=call.now)
+
+
+async def show_person(call: Call) -> Response:
+    """One person and their roles."""
+    return await _person(call, {})
+
+
+async def show_invite(call: Call) -> Response:
+    """The form of an invitation."""
+    await enter(call, invite.name)
+    return _invite(call, FormState())
+
+
+async def send_invite(call: Call) -> Response:
+    done = await call.submit(invite, labels=LABELS)
+    return _invite(call, done.form, done.status) if done.form else call.go("/team/people", INVITED)
+
+
+async def give_role(call: Call) -> Response:
+    account = call.path("id")
+    done = await call.submit(grant_role, labels=LABELS, given={"account": account})
+    return await _person(call, {"": done.form}, done.status) if done.form else call.go(_path(account), GRANTED)
+
+
+async def end_role(call: Call) -> Response:
+    grant = call.path("grant")
+    done = await call.submit(end_grant, labels=LABELS, given={"id": grant})
+    return await _person(call, {grant: done.form}, done.status) if done.form else call.go(_path(call.path("id")), ENDED)
+
+
+def people_routes() -> tuple[Route, ...]:
+    return (
+        get("/team/people", show_people, people),
+        get("/team/people/invite", show_invite, my_permissions),
+        post("/team/people/invite", send_invite, invite),
+        get("/team/people/{id}", show_person, people),
+        post("/team/people/{id}/roles", give_role, grant_role),
+        post("/team/people/{id}/grants/{grant}/end", end_role, end_grant),
+    )
+
+
+def _invite(call: Call, form: FormState, status: int = 200) -> Response:
+    roles = [Choice(role.value, role.value.capitalize(), ROLE_SUMMARIES[role]) for role in Role]
+    return call.render("access/invite.html", status, form=form, roles=roles, days=DAYS)
+
+
+async def _person(call: Call, forms: dict[str, FormState], status: int = 200) -> Response:
+    """`forms` are those to show again: by grant, and "" for a new role. Each has ids of its own on the page."""
+    mine = await enter(call, people.name)
+    team: Team = await call.perform(people, People())
+    person = _find(team, call.path("id"))
+    held = {grant.role for grant in person.grants}
+    shown = {key: _apart(forms.get(key, FormState()), key) for key in ("", *(grant.id for grant in person.grants))}
+    return call.render(
+        "access/person.html", status, person=person, forms=shown, names=_names(team), summaries=ROLE_SUMMARIES,
+        may_grant=grant_role.name in names(mine) and person.id != call.actor.id, may_end=end_grant.name in names(mine),
+        roles=[("", "Choose a role"), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
+        days=DAYS, open_grant=next((key for key in forms if key), ""), now=call.now,
+    )  # fmt: skip
+
+
+def _apart(form: FormState, key: str) -> FormState:
+    return FormState(form.values, form.errors, form.problem, f"{key or 'new'}-")
+
+
+def _find(team: Team, identifier: str) -> TeamPerson:
+    for person in team.people:
+        if person.id == identifier:
+            return person
+    raise NotFound()
+
+
+def _names(team: Team) -> dict[str, str]:
+    return {person.id: person.name for person in team.people}
+
+
+def _path(account: str) -> str:
+    return f"/team/people/{account}"

@@ -1,0 +1,126 @@
+"""Pages of service accounts and their tokens."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from subscription_services.access import catalogue
+from subscription_services.access.operations.people import People, people
+from subscription_services.access.operations.service_accounts import (
+    IssuedToken,
+    ListServiceAccounts,
+    create_service_account,
+    end_service_account,
+    issue_token,
+    revoke_token,
+    service_accounts,
+)
+from subscription_services.access.queries import ServiceAccountRow, ServiceAccounts, Team
+from subscription_services.kernel.errors import NotFound
+from subscription_services.web import notices
+from subscription_services.web.call import Call
+from subscription_services.web.forms import FormState
+from subscription_services.web.routes import Route, get, post
+
+from .console import enter, names
+
+BASE = "/team/service-accounts"
+ENDED = notices.declare("access-program-ended", "success", "The service account and all its tokens have ended.")
+NOT_ENDED = notices.declare("access-program-not-ended", "warning", "That service account had ended already.")
+REVOKED = notices.declare("access-token-revoked", "success", "The token is revoked. Its next request is refused.")
+NOT_REVOKED = notices.declare("access-token-not-revoked", "warning", "That token was revoked already.")
+LABELS = {"name": "Name", "owner": "Owner", "scopes": "Operations", "days": "Expires"}
+ACCOUNT_DAYS = [("90", "In 90 days"), ("180", "In 180 days"), ("366", "In a year")]
+TOKEN_DAYS = [("7", "In 7 days"), ("30", "In 30 days"), ("90", "In 90 days")]
+SCOPE = "scope:"
+
+
+async def show_all(call: Call) -> Response:
+    """Every service account."""
+    mine = await enter(call, service_accounts.name)
+    found: ServiceAccounts = await call.perform(service_accounts, ListServiceAccounts())
+    team: Team = await call.perform(people, People())
+    return call.render(
+        "access/service_accounts.html", accounts=found.accounts, names={item.id: item.name for item in team.people},
+        may_create=create_service_account.name in names(mine), now=call.now,
+    )  # fmt: skip
+
+
+async def show_new(call: Call) -> Response:
+    """The form of a new service account."""
+    await enter(call, create_service_account.name)
+    return await _new(call, FormState(values={"owner": call.actor.id, "days": "366"}))
+
+
+async def create(call: Call) -> Response:
+    done = await call.submit(create_service_account, labels=LABELS)
+    return await _new(call, done.form, done.status) if done.form else call.go(f"{BASE}/{done.answer.id}")
+
+
+async def show_one(call: Call) -> Response:
+    """One service account, its tokens, and the form of a new one."""
+    return await _one(call, FormState(values={"days": "30"}))
+
+
+async def issue(call: Call) -> Response:
+    """Show the new token, once; there is no page to come back to."""
+    fields = await call.fields()
+    scopes = [name.removeprefix(SCOPE) for name in fields if name.startswith(SCOPE)]
+    given = {"service_account": call.path("id"), "scopes": scopes}
+    if not scopes:
+        form = FormState(fields, {"scopes": "Choose at least one operation."})
+        return await _one(call, form, 422)
+    done = await call.submit(issue_token, labels=LABELS, given=given)
+    if done.form:
+        return await _one(call, done.form, done.status)
+    issued: IssuedToken = done.answer
+    return call.render("access/token.html", issued=issued, back=f"{BASE}/{call.path('id')}")
+
+
+async def end(call: Call) -> Response:
+    done = await call.submit(end_service_account, given={"id": call.path("id")})
+    return call.go(f"{BASE}/{call.path('id')}", NOT_ENDED if done.form else ENDED)
+
+
+async def revoke(call: Call) -> Response:
+    done = await call.submit(revoke_token, given={"id": call.path("token")})
+    return call.go(f"{BASE}/{call.path('id')}", NOT_REVOKED if done.form else REVOKED)
+
+
+def service_account_routes() -> tuple[Route, ...]:
+    return (
+        get(BASE, show_all, service_accounts),
+        post(BASE, create, create_service_account),
+        get(f"{BASE}/new", show_new, people),
+        get(f"{BASE}/{{id}}", show_one, service_accounts),
+        post(f"{BASE}/{{id}}/tokens", issue, issue_token),
+        post(f"{BASE}/{{id}}/tokens/{{token}}/revoke", revoke, revoke_token),
+        post(f"{BASE}/{{id}}/end", end, end_service_account),
+    )
+
+
+async def _new(call: Call, form: FormState, status: int = 200) -> Response:
+    team: Team = await call.perform(people, People())
+    owners = [(person.id, f"{person.name} ({person.email})") for person in team.people]
+    return call.render("access/new_service_account.html", status, form=form, owners=owners, days=ACCOUNT_DAYS)
+
+
+async def _one(call: Call, form: FormState, status: int = 200) -> Response:
+    mine = await enter(call, service_accounts.name)
+    found: ServiceAccounts = await call.perform(service_accounts, ListServiceAccounts())
+    account = _find(found, call.path("id"))
+    team: Team = await call.perform(people, People())
+    scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
+    return call.render(
+        "access/service_account.html", status, account=account, form=form, scopes=scopes, days=TOKEN_DAYS,
+        active=account.state.value == "active" and account.expires_at > call.now,
+        owner=next((item.name for item in team.people if item.id == account.owner), account.owner),
+        may_issue=issue_token.name in names(mine), may_end=end_service_account.name in names(mine), now=call.now,
+    )  # fmt: skip
+
+
+def _find(found: ServiceAccounts, identifier: str) -> ServiceAccountRow:
+    for account in found.accounts:
+        if account.id == identifier:
+            return account
+    raise NotFound()

@@ -1,0 +1,45 @@
+"""Rules of roles, grants and tokens; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from subscription_services.kernel.actors import Role, ServiceAccount
+from subscription_services.kernel.operations import Operation
+
+from .errors import LastAdministrator, NotToOneself, ScopeRefused
+
+ROLE_SUMMARIES = {
+    Role.SUPPORT: "Helps subscribers: finds them and manages their subscriptions.",
+    Role.BILLING: "Looks after invoices, payments and refunds.",
+    Role.SECURITY: "Watches the log and reacts to what it shows.",
+    Role.OPERATIONS: "Keeps the service running: jobs, mail, keys, backups.",
+    Role.AUDITOR: "Reads the log and the records; changes nothing.",
+    Role.ADMINISTRATOR: "Manages the team, roles and service accounts.",
+}
+
+
+def check_grant(actor_id: str, account: str) -> None:
+    """Raises NotToOneself."""
+    if actor_id == account:
+        raise NotToOneself()
+
+
+def check_stays_managed(role: Role, account: str, standing_administrators: Collection[str]) -> None:
+    """Ending this grant must leave an administrator whose role has no end. Raises LastAdministrator."""
+    if role is Role.ADMINISTRATOR and not set(standing_administrators) - {account}:
+        raise LastAdministrator()
+
+
+def grantable_scopes(operations: Iterable[Operation]) -> frozenset[str]:
+    """Names of the operations that a service account may be scoped to."""
+    return frozenset(item.name for item in operations if ServiceAccount.scoped in item.by)
+
+
+def check_scopes(scopes: Collection[str], grantable: Collection[str]) -> None:
+    """Raises ScopeRefused, naming what is not an operation for service accounts."""
+    unknown = sorted(set(scopes) - set(grantable))
+    if unknown:
+        raise ScopeRefused(fields={"scopes": f"Service accounts cannot be given {unknown[0]}."})
+    if not scopes:
+        raise ScopeRefused(fields={"scopes": "Choose at least one operation."})

@@ -1,0 +1,158 @@
+"""Reads of grants and service accounts, as frozen rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, or_, select
+
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.errors import NotFound, SubjectErased
+from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.storage.rows import open_row
+
+from . import accounts
+from .authority import decode_scopes
+from .model import ServiceAccountState, grant, service_account, token
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A role that somebody holds or held; without `ends_at` it stands until it is ended."""
+
+    id: str
+    account: str
+    role: Role
+    granted_by: str
+    granted_at: datetime
+    ends_at: datetime | None
+    ended_at: datetime | None
+    reason: str
+
+
+class TeamPerson(msgspec.Struct, frozen=True):
+    id: str
+    email: str
+    name: str
+    state: str
+    second_factor: bool
+    grants: list[Grant]
+
+
+class Team(msgspec.Struct, frozen=True):
+    people: list[TeamPerson]
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What is known of a token; never its text or digest."""
+
+    id: str
+    service_account: str
+    scopes: list[str]
+    issued_by: str
+    issued_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class ServiceAccountRow(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    owner: str
+    state: ServiceAccountState
+    created_at: datetime
+    expires_at: datetime
+    tokens: list[Token]
+
+
+class ServiceAccounts(msgspec.Struct, frozen=True):
+    accounts: list[ServiceAccountRow]
+
+
+def live(now: datetime) -> Any:
+    """The condition that a grant holds at `now`."""
+    return and_(grant.c.ended_at.is_(None), or_(grant.c.ends_at.is_(None), grant.c.ends_at > now))
+
+
+def team(tx: ReadTransaction, now: datetime) -> Team:
+    """Everybody with an account of the team or a live grant, by name."""
+    held: dict[str, list[Grant]] = defaultdict(list)
+    for row in tx.connection.execute(select(grant).where(live(now)).order_by(grant.c.granted_at)):
+        held[row.account].append(open_grant(tx, row))
+    people = [
+        TeamPerson(item.id, item.email, item.name, item.state, item.second_factor, held.get(item.id, []))
+        for item in accounts.team(tx)
+    ]
+    return Team(sorted(people, key=lambda person: (person.name.casefold(), person.id)))
+
+
+def one_grant(tx: ReadTransaction, identifier: str) -> Grant:
+    """Raises NotFound."""
+    row = tx.connection.execute(select(grant).where(grant.c.id == identifier)).one_or_none()
+    if row is None:
+        raise NotFound()
+    return open_grant(tx, row)
+
+
+def open_grant(tx: ReadTransaction, row: Any) -> Grant:
+    """The row of a grant; the reason of somebody erased is gone."""
+    try:
+        reason = str(open_row(tx, grant, row)["reason"])
+    except SubjectErased:
+        reason = ""
+    return Grant(
+        id=row.id, account=row.account, role=Role(row.role), granted_by=row.granted_by, granted_at=row.granted_at,
+        ends_at=row.ends_at, ended_at=row.ended_at, reason=reason,
+    )  # fmt: skip
+
+
+def lock_standing_administrators(tx: Transaction) -> frozenset[str]:
+    """Accounts that are administrators without an end, held until the commit so that two cannot end each other."""
+    statement = (
+        select(grant.c.account)
+        .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
+        .order_by(grant.c.id)
+        .with_for_update()
+    )
+    found = list(tx.connection.execute(statement).scalars())
+    return frozenset(item.id for item in accounts.people(tx, found) if item.open)
+
+
+def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) -> list[ServiceAccountRow]:
+    """All of them or some, by name, each with its tokens, the newest first."""
+    statement = select(service_account).order_by(service_account.c.name)
+    tokens = select(token).order_by(token.c.issued_at.desc(), token.c.id.desc())
+    if ids is not None:
+        statement = statement.where(service_account.c.id.in_(ids))
+        tokens = tokens.where(token.c.service_account.in_(ids))
+    issued: dict[str, list[Token]] = defaultdict(list)
+    for row in tx.connection.execute(tokens):
+        issued[row.service_account].append(token_of(row))
+    return [
+        ServiceAccountRow(
+            id=row.id, name=row.name, owner=row.owner, state=ServiceAccountState(row.state),
+            created_at=row.created_at, expires_at=row.expires_at, tokens=issued.get(row.id, []),
+        )
+        for row in tx.connection.execute(statement)
+    ]  # fmt: skip
+
+
+def one_service_account(tx: ReadTransaction, identifier: str) -> ServiceAccountRow:
+    """Raises NotFound."""
+    found = service_accounts(tx, [identifier])
+    if not found:
+        raise NotFound()
+    return found[0]
+
+
+def token_of(row: Any) -> Token:
+    """The row of a token, without its digest."""
+    return Token(
+        id=row.id, service_account=row.service_account, scopes=sorted(decode_scopes(row.scopes)),
+        issued_by=row.issued_by, issued_at=row.issued_at, expires_at=row.expires_at, last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""The first administrator: made once ever, whoever tries again, however many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from subscription_services.access import Bootstrap, Enrolment, bootstrap
+from subscription_services.access import model as model
+from subscription_services.access.errors import AlreadyBootstrapped
+from subscription_services.kernel.actors import Anonymous, Role, System
+from subscription_services.kernel.errors import Refusal
+from subscription_services.kernel.events import Outcome
+from subscription_services.kernel.perform import perform
+from subscription_services.kernel.ports import Writer
+from subscription_services.testing import World
+
+FIRST = Bootstrap(email="first@example.org", name="First Person")
+SECOND = Bootstrap(email="second@example.org", name="Second Person")
+
+
+def test_the_first_call_makes_an_administrator_and_shows_a_token_that_the_log_does_not_hold(world: World) -> None:
+    made = world.do(bootstrap, System("cli"), FIRST)
+    assert isinstance(made, Enrolment)
+    assert len(made.token) >= 32
+    with world.house.store.reading() as connection:
+        grants = connection.execute(select(model.grant)).all()
+    assert [(row.account, row.role, row.ends_at) for row in grants] == [(made.account, Role.ADMINISTRATOR, None)]
+    event = world.events("access.bootstrap")[-1]
+    assert (event.outcome, event.subject, event.actor) == (Outcome.SUCCESS, made.account, "system:cli")
+    assert made.token not in str(event)
+
+
+def test_a_second_call_is_refused_and_leaves_nothing(world: World) -> None:
+    world.do(bootstrap, System("cli"), FIRST)
+    with pytest.raises(AlreadyBootstrapped):
+        world.do(bootstrap, System("cli"), SECOND)
+    assert _administrators(world) == 1
+    assert [event.outcome for event in world.events("access.bootstrap")] == [Outcome.SUCCESS, Outcome.FAILED]
+
+
+def test_nobody_but_the_service_itself_can(world: World) -> None:
+    for actor in (Anonymous(), world.subscriber()):
+        with pytest.raises(Refusal):
+            world.do(bootstrap, actor, FIRST)
+    assert _administrators(world) == 0
+
+
+def test_of_many_at_once_in_two_processes_only_one_succeeds(place: tuple[Path, str]) -> None:
+    data, database = place
+    with World.open(data, database) as one, World.open(data, database) as other:
+
+        async def try_all() -> list[object]:
+            tries = [
+                perform(world.house.kernel, bootstrap, System("cli"), Bootstrap(f"p{number}@example.org", "Person"))
+                for number in range(4)
+                for world in (one, other)
+            ]
+            return await asyncio.gather(*tries, return_exceptions=True)
+
+        results = asyncio.run(try_all())
+        assert sum(isinstance(item, Enrolment) for item in results) == 1
+        assert sum(isinstance(item, AlreadyBootstrapped) for item in results) == len(results) - 1, results
+        assert _administrators(one) == 1
+
+
+def test_the_database_itself_refuses_a_second_row(world: World) -> None:
+    world.do(bootstrap, System("cli"), FIRST)
+    row = {"place": 2, "at": world.clock()}
+    with pytest.raises(IntegrityError):
+        world.run(world.house.store.write(Writer.PERFORM, lambda c: c.execute(model.bootstrap.insert(), row)))
+    with pytest.raises(IntegrityError):
+        world.run(
+            world.house.store.write(Writer.PERFORM, lambda c: c.execute(model.bootstrap.insert(), {**row, "place": 1}))
+        )
+
+
+def _administrators(world: World) -> int:
+    with world.house.store.reading() as connection:
+        return int(connection.execute(select(func.count()).select_from(model.grant)).scalar_one())
