@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -19,6 +20,7 @@ from sqlalchemy import Connection
 
 from subscription_services import mail
 from subscription_services.jobs import DatabaseOutbox, JobKinds, run_due
+from subscription_services.kernel.actors import Actor, Role, Standing, TeamMember
 from subscription_services.kernel.clock import system_random
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Registry, SystemOnly, operation
@@ -56,7 +58,8 @@ class Server:
     @property
     def messages(self) -> list[EmailMessage]:
         parser = BytesParser(policy=default)
-        return [cast("EmailMessage", parser.parsebytes(envelope.content or b"")) for envelope, _ in self.received]
+        contents = [envelope.content for envelope, _ in self.received]
+        return [parser.parsebytes(content) for content in contents if isinstance(content, bytes)]
 
 
 @operation("mail.test_write", by=[SystemOnly("the tests")])
@@ -76,6 +79,15 @@ async def _hello(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[
     return Letter(to, f"Welcome, {name}", f"Hello {name},\n\nopen this link:\n\n{site.public_url}/verify/abc\n")
 
 
+class Claims:
+    """Everybody is what they say: who may do what is tested with the access room."""
+
+    def standing(self, connection: Connection, actor: Actor, now: datetime) -> Standing:
+        if isinstance(actor, TeamMember):
+            return Standing(roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
+        return Standing()
+
+
 @dataclass
 class Post:
     """The mail room on a world: write letters, run what is due, and perform the room's operations."""
@@ -89,7 +101,8 @@ class Post:
         kinds = mail.kinds(MailSettings(**settings), [LetterKind("test.hello", _hello)], SITE)
         outbox = DatabaseOutbox(JobKinds(kinds), system_random)
         registry = Registry((*mail.OPERATIONS, write_letter))
-        return cls(world, replace(world.house.kernel, registry=registry, outbox=outbox), outbox)
+        kernel = replace(world.house.kernel, registry=registry, outbox=outbox, authority=Claims())
+        return cls(world, kernel, outbox)
 
     def write(self, letter: str = "test.hello", **values: str) -> None:
         self.do("mail.test_write", self.world.system(), SendLetter(letter, "acc_ada", values))
@@ -100,6 +113,9 @@ class Post:
         found = self.kernel.registry.get(name)
         assert found is not None
         return self.world.run(perform(self.kernel, found, actor, request))
+
+    def team(self, *roles: Role) -> TeamMember:
+        return TeamMember("acc_team", "ses_team", self.world.clock(), frozenset(roles), second_factor=True)
 
     def run(self) -> int:
         return cast("int", self.world.run(run_due(self.kernel, self.outbox, "test")))

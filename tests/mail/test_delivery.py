@@ -192,7 +192,7 @@ def test_a_password_never_travels_in_the_clear(world: World, server: Start, tls:
 
 def test_a_wrong_password_of_ours_loses_no_letter(world: World, server: Start, tls: tuple[Path, Path]) -> None:
     box = server(tls=tls, login=(b"house", b"right"))
-    post = Post.on(world, port=box.port, ca_file=str(tls[0]), username="house", password="wrong")
+    post = Post.on(world, port=box.port, ca_file=str(tls[0]), timeout=2, username="house", password="wrong")
     post.write()
     post.run()
     assert jobs(world)[0].state == "waiting to try again"
@@ -224,7 +224,8 @@ def test_a_room_that_fails_to_compose_is_asked_again_and_its_words_stay_out(worl
 
 @pytest.mark.parametrize(
     "name",
-    ["Ada\r\nBcc: eve@example.org", "Ada\nX-Evil: 1\n\nbody", "Ada\u2028Bcc: eve@example.org", "=?utf-8?q?=0ABcc:_e=40e.org?=", "Ada\x00\x1b[31m"],
+    ["Ada\r\nBcc: eve@example.org", "Ada\nX-Evil: 1\n\nbody", "Ada\u2028Bcc: eve@example.org",
+     "=?utf-8?q?=0ABcc:_e=40e.org?=", "Ada\x00\x1b[31m"],
 )  # fmt: skip
 def test_a_name_cannot_add_headers_or_recipients(world: World, server: Start, name: str) -> None:
     box = server()
@@ -243,8 +244,9 @@ def test_a_name_cannot_add_headers_or_recipients(world: World, server: Start, na
 
 @pytest.mark.parametrize(
     "to",
-    ["ada@example.org\r\nBcc: eve@example.org", "ada@example.org, eve@example.org", "ada@example.org eve@example.org",
-     "<ada@example.org>", "ada", "@example.org", "ada@", "", "ada@example.org>\r\nRCPT TO:<eve@example.org", "a" * 65 + "@b.org"],
+    ["ada@example.org\r\nBcc: eve@example.org", "ada@example.org, eve@example.org",
+     "ada@example.org eve@example.org", "<ada@example.org>", "ada", "@example.org", "ada@", "", 
+     "ada@example.org>\r\nRCPT TO:<eve@example.org", "a" * 65 + "@b.org"],
 )  # fmt: skip
 def test_an_address_is_one_address_or_none(world: World, server: Start, to: str) -> None:
     box = server()
@@ -258,3 +260,12 @@ def test_an_address_is_one_address_or_none(world: World, server: Start, to: str)
 def test_a_payload_with_unknown_fields_is_no_letter() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"letter":"a","account":"b","to":"eve@example.org"}', type=SendLetter)
+
+
+def test_a_server_that_wants_what_we_lack_loses_no_letter(world: World, server: Start) -> None:
+    box = server()
+    box.refuse = "530 5.7.0 Sign in first"
+    post = Post.on(world, port=box.port)
+    post.write()
+    post.run()
+    assert jobs(world)[0].state == "waiting to try again"
