@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Any
+
 import pytest
+from sqlalchemy import Column, Table, update
 
 from subscription_services.ledger.checkpoint import Checkpoint, sign_checkpoint
 from subscription_services.ledger.errors import LogTampered, RolledBack
 from subscription_services.ledger.memory import FileMemory
+from subscription_services.ledger.model import TABLES, checkpoint
 from subscription_services.ledger.note import ed25519_signer
 from subscription_services.ledger.sequencer import adopt
 from subscription_services.ledger.verify import verification
 
 from .conftest import Bench
 
+ONE: dict[type, Any] = {int: 1, str: "x", bytes: b"\0"}
 SHIFT_DOWN = [
     # index by index, so that no two entries have the same one in between
     f"UPDATE ledger_entry SET log_index = {index - 1} WHERE log_index = {index}"
@@ -184,6 +190,27 @@ def test_a_tile_that_goes_on_after_its_entries_is_found(bench: Bench, number: in
 )
 def test_damage_beside_the_entries_is_found(full: Bench, statement: str) -> None:
     full.attack(statement.replace("'x'", "'x'::bytea" if full.store.dialect == "postgresql" else "x'00'"))
+    with pytest.raises(LogTampered):
+        full.verify()
+
+
+# the time of a checkpoint is for people; the signed note says nothing of it
+COLUMNS = [column for table in TABLES for column in table.columns if column is not checkpoint.c.at]
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=str)
+def test_no_column_can_be_changed_unseen(full: Bench, column: Column[Any]) -> None:
+    """One row of each table at a time, whatever the column holds."""
+    table = column.table
+    assert isinstance(table, Table)
+    row = full.snapshot()[table.name][-1]
+    value = row[column.name]
+    changed = value + timedelta(1) if isinstance(value, datetime) else value + type(value)(ONE[type(value)])
+    assert changed != value
+    full.attack()
+    with full.engine.begin() as connection:
+        same_row = [key == row[key.name] for key in table.primary_key.columns]
+        assert connection.execute(update(table).where(*same_row).values({column.name: changed})).rowcount == 1
     with pytest.raises(LogTampered):
         full.verify()
 
