@@ -57,6 +57,8 @@ class SecurityHeaders:
             (b"permissions-policy", ", ".join([*permissions, *_OWN, f"payment=({payment})"]).encode()),
             (b"cross-origin-opener-policy", b"same-origin"),
             (b"x-permitted-cross-domain-policies", b"none"),
+            # else the server would put its own name here
+            (b"server", b"subs"),
         )
         # what a room may state itself
         self._defaults: tuple[tuple[bytes, bytes], ...] = (
