@@ -7,8 +7,9 @@ day a subscription began. Billing moves money and tells this room what was paid;
 from subscription_services.kernel.operations import operations_of as _operations_of
 
 from . import operations as _operations
+from .checks import checks
 from .jobs import SCHEDULES, kinds
-from .lifecycle import activate, advance, end, mark_past_due, open_subscription
+from .lifecycle import activate, advance, end, first_charge, mark_past_due, open_subscription
 from .model import Interval, Plan, Status, Subscription
 from .operations import seed_catalogue
 from .pages import routes
@@ -19,6 +20,6 @@ OPERATIONS = _operations_of(_operations)
 
 __all__ = [
     "OPERATIONS", "SCHEDULES", "Interval", "Plan", "SeedCatalogue", "Status", "Subscription", "activate", "advance",
-    "due_for_renewal", "end", "find", "find_plan", "kinds", "mark_past_due", "of_account", "open_subscription",
-    "routes", "seed_catalogue",
+    "checks", "due_for_renewal", "end", "find", "find_plan", "first_charge", "kinds", "mark_past_due", "of_account",
+    "open_subscription", "routes", "seed_catalogue",
 ]  # fmt: skip

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.transaction import Transaction
+from subscription_services.kernel.transaction import ReadTransaction, Transaction
 
 from . import policy
 from .errors import AlreadyEnded, AlreadySubscribed
-from .model import Moment, Status, Subscription, history, subscription
+from .model import Moment, Plan, Status, Subscription, history, subscription
 from .queries import find, find_plan, had_before, live_one
 
 
@@ -47,6 +47,13 @@ def open_subscription(tx: Transaction, ctx: Context, account: str, plan_id: str)
     first = {Status.TRIALING: Moment.TRIAL_STARTED, Status.ACTIVE: Moment.ACTIVATED}.get(status, Moment.OPENED)
     note(tx, ctx, identifier, first)
     return find(tx, identifier), True
+
+
+def first_charge(tx: ReadTransaction, ctx: Context, account: str, plan: Plan) -> tuple[bool, datetime]:
+    """Whether choosing this plan now costs something at once, and when it is charged (again)."""
+    trial = 0 if had_before(tx, account) else plan.trial_days
+    _, _, _, end_of_first = policy.first_period(ctx.now, plan.interval, trial)
+    return not trial and plan.price.amount > 0, end_of_first
 
 
 def _standing(tx: Transaction, account: str, plan_id: str) -> Subscription | None:
@@ -108,9 +115,10 @@ def change(
 
 def note(tx: Transaction, ctx: Context, subscription_id: str, what: Moment, detail: str = "") -> None:
     """One entry of the history."""
-    at: datetime = ctx.now
-    values = {
-        "id": ctx.ids.new("sbh"), "subscription": subscription_id, "at": at, "what": what, "by": ctx.actor.kind,
+    before = select(func.count()).where(history.c.subscription == subscription_id).scalar_subquery()
+    values: dict[str, Any] = {
+        "id": ctx.ids.new("sbh"), "subscription": subscription_id, "position": before, "at": ctx.now,
+        "what": what, "by": ctx.actor.kind,
         "detail": detail,
     }  # fmt: skip
-    tx.connection.execute(insert(history).values(values))
+    tx.connection.execute(insert(history).values(**values))

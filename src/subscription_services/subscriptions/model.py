@@ -163,9 +163,10 @@ history = Table(
     metadata,
     Column("id", String(48), primary_key=True),
     Column("subscription", String(48), ForeignKey("subscriptions_subscription.id"), nullable=False),
+    Column("position", Integer, nullable=False),
     Column("at", Instant, nullable=False),
     Column("what", String(40), nullable=False),
     Column("by", String(20), nullable=False),
     Column("detail", String(120), nullable=False),
 )
-Index(None, history.c.subscription, history.c.at, history.c.id)
+Index(None, history.c.subscription, history.c.position, unique=True)

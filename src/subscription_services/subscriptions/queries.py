@@ -85,7 +85,7 @@ def had_before(tx: ReadTransaction, account: str) -> bool:
 
 def history_of(tx: ReadTransaction, subscription_id: str) -> tuple[HistoryEntry, ...]:
     """Oldest first."""
-    statement = select(history).where(history.c.subscription == subscription_id).order_by(history.c.at, history.c.id)
+    statement = select(history).where(history.c.subscription == subscription_id).order_by(history.c.position)
     return tuple(
         HistoryEntry(at=row.at, what=Moment(row.what), by=row.by, detail=row.detail)
         for row in tx.connection.execute(statement.limit(1000))

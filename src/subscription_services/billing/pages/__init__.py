@@ -1,0 +1,1 @@
+"""The room's pages: checkout, invoices, cards, and the processor's webhook."""
