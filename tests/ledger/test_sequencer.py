@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy import Connection, Table, delete
 from sqlalchemy.exc import DBAPIError
 
@@ -201,6 +202,25 @@ def test_it_runs_until_it_is_stopped(bench: Bench) -> None:
     bench.runner.run(run())
     assert bench.verify().size == 1
     assert bench.verify().assurance is Assurance.UNWITNESSED
+
+
+def test_a_refusal_is_an_alarm_and_does_not_end_it(bench: Bench) -> None:
+    bench.append_many(3)
+    bench.attack("UPDATE ledger_event SET actor = 'acc_2' WHERE counter = 2")
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(run_sequencer(bench.store, bench.log, bench.clock, stop, interval=0.01))
+        with structlog.testing.capture_logs() as lines:
+            while len(lines) < 2:
+                await asyncio.sleep(0.01)
+        assert not running.done()
+        assert {(line["log_level"], line["kind"]) for line in lines} == {("critical", "ForgedRow")}
+        stop.set()
+        await running
+
+    bench.runner.run(asyncio.wait_for(run(), 20))
+    assert bench.sql("SELECT count(*) FROM ledger_checkpoint") == [(0,)]
 
 
 @pytest.mark.parametrize("table", model.TABLES, ids=lambda table: str(table.name))

@@ -1,8 +1,15 @@
 """What can go wrong with proofs, signed notes, checkpoints and tiles, in the words of their standards."""
 
+from __future__ import annotations
 
-class LedgerError(Exception):
+from subscription_services.kernel.errors import Conflict, DomainError, NotFound
+
+
+class LedgerError(DomainError):
     """Anything that the ledger refuses."""
+
+    code = "ledger"
+    message = "The log refuses this."
 
 
 class ProofError(LedgerError):
@@ -93,9 +100,15 @@ class LogTampered(LedgerError):
         self.until = until
 
 
-class NotSequenced(LedgerError):
+class NotSequenced(Conflict, LedgerError):
     """The event is not in a signed tree yet; it will be within a second or so."""
 
+    code = "not-sequenced"
+    message = "The event is not in the signed log yet. Try again in a second."
 
-class NoSuchEvent(LedgerError):
+
+class NoSuchEvent(NotFound, LedgerError):
     """There is no event with that id."""
+
+    code = "no-such-event"
+    message = "There is no event with that id."

@@ -97,7 +97,7 @@ def find_event(connection: Connection, event_id: str) -> Found:
     """One event by its id. Raises NoSuchEvent."""
     row = connection.execute(_joined().where(model.event.c.id == event_id)).first()
     if row is None:
-        raise NoSuchEvent(event_id)
+        raise NoSuchEvent()
     return _found(row)
 
 
@@ -116,10 +116,10 @@ def prove_inclusion(connection: Connection, event_id: str) -> Inclusion:
     """Prove the event to outsiders against the newest checkpoint. Raises NoSuchEvent, NotSequenced."""
     row = connection.execute(_joined().where(model.event.c.id == event_id)).first()
     if row is None:
-        raise NoSuchEvent(event_id)
+        raise NoSuchEvent()
     head = newest_checkpoint(connection)
     if row.log_index is None or head is None or row.log_index >= head.size:
-        raise NotSequenced(event_id)
+        raise NotSequenced()
     read = tile_reader(tree_size(connection), read_tile(connection))
     return Inclusion(
         index=row.log_index, entry=row.payload, proof=inclusion_proof(row.log_index, head.size, read),

@@ -18,6 +18,7 @@ from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from subscription_services.kernel.clock import Clock
 from subscription_services.kernel.errors import DomainError
@@ -26,7 +27,7 @@ from subscription_services.kernel.ports import Store, Writer
 from . import model
 from .checkpoint import Checkpoint, sign_checkpoint
 from .entries import CURSOR_PURPOSE, check_row, counter_mac
-from .errors import LedgerError, LogRefused, MemoryMissing, RolledBack
+from .errors import LedgerError, MemoryMissing, RolledBack
 from .memory import Remembered
 from .stored import Log, check_cursors, check_memory, read_tile, root_at, tree_size, waiting_rows, write_tiles
 from .tiles import grow, read_edge
@@ -115,7 +116,7 @@ async def run_sequencer(store: Store, log: Log, clock: Clock, stop: asyncio.Even
     while not stop.is_set():
         try:
             await sequence(store, log, clock)
-        except LogRefused as error:
+        except (LedgerError, SQLAlchemyError) as error:
             log_lines.critical("ledger.refused", kind=type(error).__name__, error=str(error))
         except (DomainError, OSError) as error:
             log_lines.error("ledger.unavailable", error=str(error))
