@@ -1,0 +1,29 @@
+"""Authentication: accounts, passwords, second factors, sessions and devices.
+
+Passwords are kept as bcrypt hashes of a keyed digest, codes work once, sessions are random tokens of which only a
+digest is stored, and they end after a time without use and after a day's work in any case.
+"""
+
+from .configured import configure
+from .letters import LETTERS
+from .operations import OPERATIONS
+from .operations.people import create_team_account, enrolment_token
+from .operations.sign_in import TouchSession, touch_session
+from .queries import (
+    AccountFacts,
+    accounts,
+    contact_of,
+    email_of,
+    resolve_session,
+    session_facts,
+    team_accounts,
+)
+from .settings import SETTINGS, IdentitySettings
+
+SESSION_COOKIE = "__Host-session"
+
+__all__ = [
+    "LETTERS", "OPERATIONS", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "IdentitySettings", "TouchSession",
+    "accounts", "configure", "contact_of", "create_team_account", "email_of", "enrolment_token", "resolve_session",
+    "session_facts", "team_accounts", "touch_session",
+]  # fmt: skip

@@ -1,0 +1,70 @@
+"""What can go wrong with accounts, in people's words."""
+
+from __future__ import annotations
+
+from subscription_services.kernel.errors import Conflict, Invalid, Refusal
+
+
+class WrongCredentials(Refusal):
+    code = "wrong-credentials"
+    message = "The e-mail address or the password is not right."
+
+
+class NotVerified(Refusal):
+    code = "not-verified"
+    message = "This address is not verified yet. Open the link in the letter that we sent, or ask for a new one."
+
+
+class WrongCode(Refusal):
+    code = "wrong-code"
+    message = "That code is not right, or it was used before. Wait for the next one and check your device's clock."
+
+
+class ChallengeEnded(Refusal):
+    code = "sign-in-ended"
+    message = "This sign-in took too long or had too many wrong codes. Start again with your password."
+
+
+class LinkInvalid(Refusal):
+    code = "link-invalid"
+    message = "This link is not valid. Copy it whole from the newest letter, or ask for a new one."
+
+
+class LinkExpired(Refusal):
+    code = "link-expired"
+    message = "This link has expired. Ask for a new one."
+
+
+class LinkUsed(Refusal):
+    code = "link-used"
+    message = "This link was used already. If that was you, simply sign in."
+
+
+class WeakPassword(Invalid):
+    code = "weak-password"
+    message = "Choose another password."
+
+
+class BadAddress(Invalid):
+    code = "bad-address"
+    message = "That does not look like an e-mail address."
+
+
+class AddressTaken(Conflict):
+    code = "address-taken"
+    message = "There is an account with this address."
+
+
+class AlreadyOn(Conflict):
+    code = "second-factor-on"
+    message = "Two-factor sign-in is on already."
+
+
+class NotStarted(Conflict):
+    code = "second-factor-not-started"
+    message = "Start setting up two-factor sign-in first."
+
+
+class Compulsory(Refusal):
+    code = "second-factor-compulsory"
+    message = "Two-factor sign-in is compulsory for team members."

@@ -1,0 +1,81 @@
+"""One's own sessions: where one is signed in, and ending it from afar."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import select
+
+from subscription_services.identity import model
+from subscription_services.identity.configured import rules
+from subscription_services.identity.fields import Id
+from subscription_services.identity.sessions import end_sessions, owner_of_session
+from subscription_services.kernel.actors import Subscriber, TeamMember
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.operations import Change, Seen, operation
+from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.storage import open_row
+
+from .sign_in import Ended
+
+OWN = (Subscriber.own, TeamMember.own)
+
+
+class ListDevices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class EndSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: Id
+
+
+class EndOtherSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class Device(msgspec.Struct, frozen=True):
+    """`browser` is what the browser said of itself; `here` marks the session that asks."""
+
+    id: str
+    browser: str
+    address: str
+    second_factor: bool
+    signed_in_at: datetime
+    last_used_at: datetime
+    ends_at: datetime
+    here: bool
+
+
+@operation("identity.devices", by=OWN)
+def devices(tx: ReadTransaction, ctx: Context, request: ListDevices) -> Seen[list[Device]]:
+    """Every open session of one's account, the newest use first."""
+    open_ones = select(model.session).where(
+        model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None), model.session.c.ends_at > ctx.now,
+        model.session.c.last_used_at > ctx.now - rules().idle,
+    )  # fmt: skip
+    found = []
+    for row in tx.connection.execute(open_ones.order_by(model.session.c.last_used_at.desc()).limit(200)):
+        opened = open_row(tx, model.session, row)
+        found.append(
+            Device(
+                opened["id"], opened["user_agent"], opened["address"], opened["second_factor"], opened["signed_in_at"],
+                opened["last_used_at"], opened["ends_at"], opened["id"] == getattr(ctx.actor, "session", ""),
+            )
+        )  # fmt: skip
+    return Seen(found)
+
+
+@operation("identity.end_session", by=OWN, subject=owner_of_session)
+def end_session(tx: Transaction, ctx: Context, request: EndSession) -> Change[Ended]:
+    """End one of one's own sessions."""
+    ended = end_sessions(tx, ctx, ctx.actor.id, "ended by owner", model.session.c.id == request.id)
+    return Change(None, Ended(ended), object=request.id)
+
+
+@operation("identity.end_other_sessions", by=OWN)
+def end_other_sessions(tx: Transaction, ctx: Context, request: EndOtherSessions) -> Change[Ended]:
+    """End every session of one's own but this one."""
+    mine = getattr(ctx.actor, "session", "")
+    ended = end_sessions(tx, ctx, ctx.actor.id, "ended by owner", model.session.c.id != mine)
+    return Change(None, Ended(ended), details={"ended": ended})

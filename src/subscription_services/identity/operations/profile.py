@@ -1,0 +1,194 @@
+"""One's own account: name, password, history, closing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import func, select, update
+
+from subscription_services.identity import model, passwords
+from subscription_services.identity.configured import rules
+from subscription_services.identity.errors import WrongCredentials
+from subscription_services.identity.fields import Name, Secret, clean_name
+from subscription_services.identity.model import State
+from subscription_services.identity.queries import account_by_id, accounts
+from subscription_services.identity.sessions import end_sessions, renew_session
+from subscription_services.kernel.actors import Subscriber, TeamMember
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.needs import recent_sign_in
+from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Seen, operation
+from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
+from subscription_services.ledger import queries as ledger
+from subscription_services.mail import SendLetter
+from subscription_services.storage import open_row, update_row
+
+from .sign_up import check_strength
+
+OWN = (Subscriber.own, TeamMember.own)
+PAGE = 25
+
+
+class ShowProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class ChangeName(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+
+
+class ChangePassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    current: Secret
+    password: Secret
+
+
+class CloseAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class ShowActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`after` continues a page: the `next` of the answer before."""
+
+    after: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.after) > 200:
+            raise ValueError("not the end of a page")
+
+
+class Profile(msgspec.Struct, frozen=True):
+    id: str
+    email: str
+    name: str
+    second_factor: bool
+    sessions: int
+    created_at: datetime
+
+
+class Closed(msgspec.Struct, frozen=True):
+    id: str
+
+
+class PasswordChanged(msgspec.Struct, frozen=True):
+    """`token` is the session's new token; a secret."""
+
+    id: str
+    token: str
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """An entry of one's own history. `by_me` is false for what the team or the service did."""
+
+    id: str
+    at: datetime
+    action: str
+    outcome: str
+    reason: str
+    actor_kind: str
+    by_me: bool
+    object: str
+    address: str
+    browser: str
+    log_index: int | None
+
+
+class Activity(msgspec.Struct, frozen=True):
+    entries: list[Happening]
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    checked: bytes
+    right: bool
+    fresh: bytes
+
+
+@operation("identity.profile", by=OWN)
+def profile(tx: ReadTransaction, ctx: Context, request: ShowProfile) -> Seen[Profile]:
+    """One's own name, address and state of protection."""
+    found = accounts(tx, [ctx.actor.id])
+    if not found:
+        raise NotFound()
+    open_sessions = tx.connection.execute(
+        select(func.count()).where(
+            model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None),
+            model.session.c.ends_at > ctx.now, model.session.c.last_used_at > ctx.now - rules().idle,
+        )
+    ).scalar_one()  # fmt: skip
+    me = found[0]
+    return Seen(Profile(me.id, me.email, me.name, me.second_factor, open_sessions, me.created_at), object=me.id)
+
+
+@operation("identity.change_name", by=OWN)
+def change_name(tx: Transaction, ctx: Context, request: ChangeName) -> Change[Closed]:
+    """Change the name that we call you by."""
+    update_row(tx, model.account, {"id": ctx.actor.id}, {"name": clean_name(request.name)})
+    return Change(None, Closed(ctx.actor.id), details={"changed": ["name"]})
+
+
+def hash_new_password(reading: Reading, ctx: Context, request: ChangePassword) -> NewPassword:
+    """Check the current password and hash the new one, in the pool of bcrypt. Raises WeakPassword."""
+    with reading() as tx:
+        row = account_by_id(tx, ctx.actor.id)
+        pepper = tx.keys.secret("identity.password", 48)
+        if row is None or row.verifier is None:
+            raise NotFound()
+        opened = open_row(tx, model.account, row)
+    check_strength(request.password, opened["name"], opened["email"])
+    right = passwords.matches(pepper, request.current, bytes(row.verifier))
+    return NewPassword(bytes(row.verifier), right, passwords.make_verifier(pepper, request.password, rules().cost))
+
+
+@operation(
+    "identity.change_password", by=OWN, needs=[recent_sign_in], idempotent=False,
+    prepare=Prepared(hash_new_password, "bcrypt"), limits=[Limit(10, 900, "actor")],
+)  # fmt: skip
+def change_password(
+    tx: Transaction, ctx: Context, request: ChangePassword, made: NewPassword
+) -> Change[PasswordChanged] | Declined:
+    """Change one's password; every other session ends and a letter says so."""
+    wrong = "The current password is not right."
+    if not made.right:
+        return Declined(WrongCredentials(wrong, fields={"current": wrong}))
+    same = update(model.account).where(model.account.c.id == ctx.actor.id, model.account.c.verifier == made.checked)
+    if tx.connection.execute(same.values(verifier=made.fresh)).rowcount != 1:
+        return Declined(WrongCredentials(wrong, fields={"current": wrong}))
+    session = getattr(ctx.actor, "session", "")
+    end_sessions(tx, ctx, ctx.actor.id, "password changed", model.session.c.id != session)
+    factor = bool(getattr(ctx.actor, "second_factor", False))
+    token = renew_session(tx, ctx, session, second_factor=factor)
+    tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))
+    return Change(None, PasswordChanged(ctx.actor.id, token))
+
+
+@operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])
+def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Change[Closed]:
+    """Close one's account: sessions end and the address is free again."""
+    values = {"state": State.CLOSED, "email_index": None, "closed_at": ctx.now}
+    tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
+    end_sessions(tx, ctx, ctx.actor.id, "account closed")
+    tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))
+    return Change(None, Closed(ctx.actor.id))
+
+
+@operation("identity.activity", by=OWN)
+def activity(tx: ReadTransaction, ctx: Context, request: ShowActivity) -> Seen[Activity]:
+    """What happened on one's account, by oneself and by others, from the tamper-evident log; newest first."""
+    page = ledger.search(
+        tx.connection, ledger.Search(subject=ctx.actor.id), after=request.after or None, limit=PAGE
+    )  # fmt: skip
+    entries = []
+    for found in page.found:
+        event = found.event
+        by_me = event.actor == ctx.actor.id
+        personal = ledger.personal_fields(tx.keys, event) if event.sealed_for == ctx.actor.id else {}
+        entries.append(
+            Happening(
+                event.id, event.at, event.action, event.outcome.value, event.reason, event.actor_kind, by_me,
+                event.object, personal.get("address", ""), personal.get("user_agent", ""), found.log_index,
+            )
+        )  # fmt: skip
+    return Seen(Activity(entries, page.next or ""))

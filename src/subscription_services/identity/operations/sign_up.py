@@ -1,0 +1,216 @@
+"""From an address to an account: sign up, prove the address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import select, update
+
+from subscription_services.identity import model, passwords
+from subscription_services.identity.configured import rules
+from subscription_services.identity.errors import LinkExpired, LinkInvalid, LinkUsed, WeakPassword
+from subscription_services.identity.fields import Email, Id, Name, Secret, Token, clean_email, clean_name
+from subscription_services.identity.model import Kind, Purpose, State
+from subscription_services.identity.queries import account_by_email, email_index
+from subscription_services.identity.tokens import digest, new_token
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.operations import Change, Limit, Prepared, Public, SystemOnly, operation
+from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
+from subscription_services.mail import SendLetter
+from subscription_services.storage import insert_row, update_row
+
+STRANGERS = "somebody without an account has to be able to get one"
+
+
+class SignUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+    name: Name
+    password: Secret
+
+
+class ResendVerification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+
+
+class UseLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`token` is what stands behind the hash of the link in the letter."""
+
+    token: Token
+
+
+class IssueLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    account: Id
+    purpose: Purpose
+
+
+class CreateProbe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+    name: Name
+    password: Secret
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The same whether or not there is an account: what happens next stands in a letter."""
+
+    next: str = "A letter is on its way to this address."
+
+
+class Verified(msgspec.Struct, frozen=True):
+    id: str
+
+
+class IssuedLink(msgspec.Struct, frozen=True):
+    """`token` is shown once, to the letter that carries it."""
+
+    id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class HashedPassword:
+    verifier: bytes
+
+
+def hash_password(reading: Reading, ctx: Context, request: SignUp | CreateProbe) -> HashedPassword:
+    """Refuse a weak password; hash a good one, in the pool of bcrypt. Raises WeakPassword, BadAddress."""
+    email = clean_email(request.email)
+    check_strength(request.password, request.name, email)
+    with reading() as tx:
+        pepper = tx.keys.secret("identity.password", 48)
+    return HashedPassword(passwords.make_verifier(pepper, request.password, rules().cost))
+
+
+def check_strength(password: str, *known: str, field: str = "password") -> None:
+    """Raises WeakPassword with the reason beside the field."""
+    if reason := passwords.weakness(password, *known):
+        raise WeakPassword(reason, fields={field: reason})
+
+
+@operation(
+    "identity.sign_up", by=[Public(STRANGERS)], prepare=Prepared(hash_password, "bcrypt"),
+    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email"), Limit(2000, 3600, "all")],
+)  # fmt: skip
+def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPassword) -> Change[Accepted]:
+    """Begin an account; the answer is the same when the address has one, whose owner gets a letter that says so."""
+    found = account_by_email(tx, clean_email(request.email))
+    if found is not None and found.state != State.UNVERIFIED:
+        tx.outbox.add(SendLetter(letter="identity.already_registered", account=found.id))
+        return Change(None, Accepted(), object=found.id, subject=found.id, details={"known": True})
+    if found is not None:
+        # nobody has proved this address yet: the newest attempt counts and earlier links end
+        update_row(tx, model.account, {"id": found.id}, {"name": clean_name(request.name), "verifier": hashed.verifier})
+        identifier = str(found.id)
+        end_links(tx, ctx, identifier, Purpose.VERIFY)
+    else:
+        identifier = add_account(
+            tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier
+        )
+    tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier))
+    return Change(None, Accepted(), object=identifier, subject=identifier)
+
+
+@operation(
+    "identity.resend_verification", by=[Public(STRANGERS)],
+    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email")],
+)  # fmt: skip
+def resend_verification(tx: Transaction, ctx: Context, request: ResendVerification) -> Change[Accepted]:
+    """Send a new link to an address that is not verified yet; the answer is the same for any address."""
+    found = account_by_email(tx, clean_email(request.email))
+    if found is None or found.state != State.UNVERIFIED:
+        return Change(None, Accepted())
+    tx.outbox.add(SendLetter(letter="identity.verify_address", account=found.id))
+    return Change(None, Accepted(), object=found.id, subject=found.id)
+
+
+@operation("identity.verify_address", by=[Public("the link proves who may")], limits=[Limit(60, 3600, "address")])
+def verify_address(tx: Transaction, ctx: Context, request: UseLink) -> Change[Verified]:
+    """Prove an address with the link of the letter; works once."""
+    identifier = use_link(tx, ctx, request.token, Purpose.VERIFY)
+    values = {"state": State.ACTIVE, "verified_at": ctx.now}
+    proved = update(model.account).where(model.account.c.id == identifier, model.account.c.state == State.UNVERIFIED)
+    if tx.connection.execute(proved.values(values)).rowcount != 1:
+        raise LinkUsed()
+    end_links(tx, ctx, identifier, Purpose.VERIFY)
+    return Change(None, Verified(identifier), subject=identifier)
+
+
+@operation("identity.issue_link", by=[SystemOnly("letters mint their link when they are sent")], idempotent=False)
+def issue_link(tx: Transaction, ctx: Context, request: IssueLink) -> Change[IssuedLink]:
+    """Mint the link of a letter; only its digest is kept."""
+    identifier, token = add_link(tx, ctx, request.account, request.purpose)
+    return Change(
+        None, IssuedLink(identifier, token), subject=request.account, details={"purpose": request.purpose.value}
+    )  # fmt: skip
+
+
+@operation(
+    "identity.create_probe", by=[SystemOnly("live checks need an account of their own")],
+    prepare=Prepared(hash_password, "bcrypt"), idempotent=False,
+)  # fmt: skip
+def create_probe(tx: Transaction, ctx: Context, request: CreateProbe, hashed: HashedPassword) -> Change[Verified]:
+    """Make an account for live checks: same rules, marked, left out of figures, no letters."""
+    identifier = add_account(
+        tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.ACTIVE, hashed.verifier, probe=True
+    )  # fmt: skip
+    return Change(None, Verified(identifier), subject=identifier)
+
+
+def add_account(
+    tx: Transaction, ctx: Context, email: str, name: str, kind: Kind, state: State, verifier: bytes | None,
+    *, probe: bool = False,
+) -> str:  # fmt: skip
+    """Insert an account with a key of its own. Returns its id. Raises BadAddress."""
+    identifier = ctx.ids.new("acc")
+    address = clean_email(email)
+    tx.keys.ensure_subject(identifier)
+    insert_row(
+        tx, model.account,
+        {
+            "id": identifier, "kind": kind, "state": state, "email": address, "name": clean_name(name) or address,
+            "email_index": email_index(tx.keys, address), "verifier": verifier, "probe": probe,
+            "created_at": ctx.now, "verified_at": ctx.now if state == State.ACTIVE else None,
+        },
+    )  # fmt: skip
+    return identifier
+
+
+def add_link(tx: Transaction, ctx: Context, account: str, purpose: Purpose) -> tuple[str, str]:
+    """A link for one use; returns its id and its token."""
+    token, identifier = new_token(ctx.random), ctx.ids.new("lnk")
+    values = {
+        "id": identifier, "account": account, "purpose": purpose, "digest": digest(token),
+        "expires_at": ctx.now + rules().link,
+    }  # fmt: skip
+    tx.connection.execute(model.link.insert().values(values))
+    return identifier, token
+
+
+def end_links(tx: Transaction, ctx: Context, account: str, purpose: Purpose) -> None:
+    """The account's unused links of this purpose end."""
+    tx.connection.execute(
+        update(model.link)
+        .where(model.link.c.account == account, model.link.c.purpose == purpose, model.link.c.used_at.is_(None))
+        .values(used_at=ctx.now)
+    )
+
+
+def look_at_link(tx: ReadTransaction, ctx: Context, token: str, purpose: Purpose) -> str:
+    """The account of a link that would work now. Raises LinkInvalid, LinkUsed, LinkExpired."""
+    row = tx.connection.execute(select(model.link).where(model.link.c.digest == digest(token))).one_or_none()
+    if row is None or row.purpose != purpose:
+        raise LinkInvalid()
+    if row.used_at is not None:
+        raise LinkUsed()
+    if row.expires_at <= ctx.now:
+        raise LinkExpired()
+    return str(row.account)
+
+
+def use_link(tx: Transaction, ctx: Context, token: str, purpose: Purpose) -> str:
+    """Use up a link; of two uses at once one fails. Returns its account."""
+    account = look_at_link(tx, ctx, token, purpose)
+    taken = update(model.link).where(model.link.c.digest == digest(token), model.link.c.used_at.is_(None))
+    if tx.connection.execute(taken.values(used_at=ctx.now)).rowcount != 1:
+        raise LinkUsed()
+    return account

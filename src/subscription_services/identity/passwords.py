@@ -1,0 +1,84 @@
+"""Passwords: every one takes the same way, whatever its length or bytes.
+
+normalised (NFC, SP 800-63B-4 section 3.1.1.2) -> HMAC-SHA-384 under a key from keys -> base64 -> bcrypt. So neither
+bcrypt's 72 bytes nor NUL bytes nor a stolen table help an attacker.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+
+import bcrypt
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from subscription_services.kernel.clock import monotonic
+
+MINIMUM_COST = 12
+SHORTEST = 12
+"""Characters. SP 800-63B-4 asks for 15 where the password is the only factor and 8 with a second; the second factor
+is optional here and strongly recommended, so the shortest lies between."""
+LONGEST = 256
+VERSION = b"v1"
+_PRODUCT_WORDS = ("subscription services", "subscriptionservices")
+
+
+def normalise(password: str) -> bytes:
+    """NFC in UTF-8."""
+    return unicodedata.normalize("NFC", password).encode()
+
+
+def weakness(password: str, *known: str) -> str | None:
+    """Why this password is refused, in words, or None. `known` are the person's own name and address."""
+    text = unicodedata.normalize("NFC", password)
+    if len(text) < SHORTEST:
+        return f"Use at least {SHORTEST} characters. A few unrelated words are easy to remember."
+    if len(text) > LONGEST:
+        return f"Use at most {LONGEST} characters."
+    folded = text.casefold()
+    if folded in _common() or folded.strip("0123456789!?.") in _common() or len(set(folded)) < 5:
+        return "This password is among those that attackers try first. Choose another."
+    for word in (*known, *_PRODUCT_WORDS):
+        for part in (word, word.partition("@")[0]):
+            if len(part) >= 4 and (folded == part.casefold() or folded.replace(part.casefold(), "") in ("", "123")):
+                return "Do not use your name, your address or ours as the password."
+    return None
+
+
+def make_verifier(pepper: bytes, password: str, cost: int) -> bytes:
+    """What is stored: a version tag and a bcrypt hash."""
+    return VERSION + bcrypt.hashpw(_prehash(pepper, password), bcrypt.gensalt(cost))
+
+
+def matches(pepper: bytes, password: str, verifier: bytes) -> bool:
+    """Whether the password is the one that `verifier` was made of; constant-time."""
+    return bcrypt.checkpw(_prehash(pepper, password), verifier.removeprefix(VERSION))
+
+
+def cost_of(verifier: bytes) -> int:
+    """The work factor of a stored verifier."""
+    return int(verifier.removeprefix(VERSION).split(b"$")[2])
+
+
+def calibrate(target_ms: int, ticks: Callable[[], float] = monotonic) -> int:
+    """The largest work factor that stays within the target on this machine; never under 12."""
+    started = ticks()
+    bcrypt.hashpw(b"calibration", b"$2b$10$abcdefghijklmnopqrstuu")
+    milliseconds = max((ticks() - started) * 1000, 0.1)
+    cost = 10
+    while cost < 18 and milliseconds * 2 <= target_ms:
+        milliseconds *= 2
+        cost += 1
+    return max(cost, MINIMUM_COST)
+
+
+def _prehash(pepper: bytes, password: str) -> bytes:
+    return base64.b64encode(hmac.digest(pepper, normalise(password), "sha384"))
+
+
+@cache
+def _common() -> frozenset[str]:
+    return frozenset(FREQUENCY_LISTS["passwords"])

@@ -1,0 +1,154 @@
+"""Reads of accounts and sessions."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, select
+
+from subscription_services.kernel.ports import Keys
+from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.storage import open_row
+
+from . import model
+from .configured import rules
+from .model import Kind, State
+from .tokens import digest
+
+EMAIL_INDEX = "identity.email"
+_SESSION = (
+    select(
+        model.session.c.id, model.session.c.account, model.session.c.digest, model.session.c.signed_in_at,
+        model.session.c.last_used_at, model.session.c.second_factor, model.account.c.kind, model.account.c.email,
+        model.account.c.name,
+    )
+    .join(model.account, model.account.c.id == model.session.c.account)
+    .where(
+        model.session.c.ended_at.is_(None), model.session.c.ends_at > bindparam("now"),
+        model.session.c.last_used_at > bindparam("idle_since"), model.account.c.state == State.ACTIVE,
+    )
+)  # fmt: skip
+_BY_DIGEST = _SESSION.where(model.session.c.digest == bindparam("digest"))
+_BY_ID = _SESSION.where(model.session.c.id == bindparam("session"))
+_TOTP_ON = select(model.totp.c.id).where(
+    model.totp.c.account == model.account.c.id, model.totp.c.confirmed_at.is_not(None)
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """A session that is good now."""
+
+    session: str
+    account: str
+    kind: Kind
+    signed_in_at: datetime
+    second_factor: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInPerson(SessionFacts):
+    """The same with what a page's header shows; `touch_due` when its last use should be written down."""
+
+    email: str
+    name: str
+    touch_due: bool
+
+
+class AccountFacts(msgspec.Struct, frozen=True):
+    """An account as the team sees it."""
+
+    id: str
+    kind: str
+    state: str
+    email: str
+    name: str
+    second_factor: bool
+    created_at: datetime
+    verified_at: datetime | None
+
+
+def session_facts(connection: Connection, session: str, now: datetime) -> SessionFacts | None:
+    """The session by its id, or None when it or its account has ended."""
+    values = {"session": session, "now": now, "idle_since": now - rules().idle}
+    row = connection.execute(_BY_ID, values).first()
+    if row is None:
+        return None
+    return SessionFacts(row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor)
+
+
+def resolve_session(connection: Connection, keys: Keys, token: str, now: datetime) -> SignedInPerson | None:
+    """The session of a cookie's token, or None."""
+    wanted = digest(token)
+    row = connection.execute(_BY_DIGEST, {"digest": wanted, "now": now, "idle_since": now - rules().idle}).first()
+    if row is None or not hmac.compare_digest(row.digest, wanted):
+        return None
+    email = keys.unseal(row.account, "identity.account.email", row.account, row.email).decode()
+    name = keys.unseal(row.account, "identity.account.name", row.account, row.name).decode()
+    due = now - row.last_used_at > rules().idle / 10 or now - row.last_used_at < timedelta(0)
+    return SignedInPerson(
+        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due
+    )  # fmt: skip
+
+
+def email_index(keys: Keys, email: str) -> bytes:
+    """The keyed index under which an address is found; case does not matter."""
+    return keys.blind_index(EMAIL_INDEX, email.strip().casefold())
+
+
+def account_by_email(tx: ReadTransaction, email: str) -> Row[Any] | None:
+    """The account that holds this address."""
+    return tx.connection.execute(
+        select(model.account).where(model.account.c.email_index == email_index(tx.keys, email))
+    ).one_or_none()
+
+
+def account_by_id(tx: ReadTransaction, identifier: str) -> Row[Any] | None:
+    return tx.connection.execute(select(model.account).where(model.account.c.id == identifier)).one_or_none()
+
+
+def contact_of(tx: ReadTransaction, identifier: str) -> tuple[str, str] | None:
+    """Address and name of an account that is not closed, for letters and invoices."""
+    row = account_by_id(tx, identifier)
+    if row is None or row.state == State.CLOSED:
+        return None
+    opened = open_row(tx, model.account, row)
+    return opened["email"], opened["name"]
+
+
+def email_of(tx: ReadTransaction, identifier: str) -> str | None:
+    """The address of an account that is not closed."""
+    found = contact_of(tx, identifier)
+    return found[0] if found else None
+
+
+def accounts(tx: ReadTransaction, ids: Collection[str]) -> list[AccountFacts]:
+    """Accounts by id; unknown ones are left out."""
+    return _facts(tx, model.account.c.id.in_(list(ids)))
+
+
+def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:
+    """Every account of the team."""
+    return _facts(tx, model.account.c.kind == Kind.TEAM)
+
+
+def has_second_factor(connection: Connection, identifier: str) -> bool:
+    """Whether a confirmed TOTP secret is set up."""
+    found = select(model.totp.c.id).where(
+        model.totp.c.account == identifier, model.totp.c.confirmed_at.is_not(None)
+    )  # fmt: skip
+    return connection.execute(found).first() is not None
+
+
+def _facts(tx: ReadTransaction, *where: Any) -> list[AccountFacts]:
+    statement = select(model.account, _TOTP_ON.exists().label("second_factor")).where(*where).limit(1000)
+    found = []
+    for row in tx.connection.execute(statement.order_by(model.account.c.created_at)):
+        opened = open_row(tx, model.account, row)
+        found.append(AccountFacts(**{name: opened[name] for name in AccountFacts.__struct_fields__}))
+    return found

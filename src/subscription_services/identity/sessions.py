@@ -1,0 +1,53 @@
+"""Opening and ending sessions, inside an operation's transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select, update
+
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.transaction import Transaction
+from subscription_services.storage import insert_row
+
+from . import model
+from .configured import rules
+from .tokens import digest, new_token
+
+
+def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: bool) -> tuple[str, str]:
+    """A new session; returns its id and its token, which is not kept."""
+    token, identifier = new_token(ctx.random), ctx.ids.new("ses")
+    insert_row(
+        tx, model.session,
+        {
+            "id": identifier, "account": account, "digest": digest(token), "user_agent": ctx.origin.user_agent,
+            "address": ctx.origin.address, "second_factor": second_factor, "created_at": ctx.now,
+            "signed_in_at": ctx.now, "last_used_at": ctx.now, "ends_at": ctx.now + rules().absolute,
+        },
+    )  # fmt: skip
+    return identifier, token
+
+
+def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor: bool) -> str:
+    """A new token for the same session after the person proved themselves again; the old one ends at once."""
+    token = new_token(ctx.random)
+    values = {"digest": digest(token), "signed_in_at": ctx.now, "last_used_at": ctx.now, "second_factor": second_factor}
+    tx.connection.execute(update(model.session).where(model.session.c.id == session).values(values))
+    return token
+
+
+def end_sessions(tx: Transaction, ctx: Context, account: str, reason: str, *where: Any) -> int:
+    """End the account's open sessions that fit `where`. Returns how many."""
+    statement = (
+        update(model.session)
+        .where(model.session.c.account == account, model.session.c.ended_at.is_(None), *where)
+        .values(ended_at=ctx.now, end_reason=reason)
+    )
+    return tx.connection.execute(statement).rowcount
+
+
+def owner_of_session(tx: Any, ctx: Context, request: Any) -> str:
+    """The account that a session belongs to, or "" when there is none."""
+    found = tx.connection.execute(select(model.session.c.account).where(model.session.c.id == request.id)).scalar()
+    return str(found or "")

@@ -1,0 +1,37 @@
+"""The room's slice of the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from subscription_services.kernel.settings import Says, Slice
+
+
+class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How people prove who they are, and for how long that holds."""
+
+    bcrypt_cost: Annotated[
+        int, Meta(ge=0, le=18),
+        Says("Work factor of password hashes; 0 measures this machine. Under 12 only in a sandbox."),
+    ] = 0  # fmt: skip
+    bcrypt_target_ms: Annotated[
+        int, Meta(ge=50, le=5000), Says("How long checking a password may take here, at most; decides the work factor.")
+    ] = 300  # fmt: skip
+    idle_minutes: Annotated[
+        int, Meta(ge=1, le=1440), Says("A session ends after so many minutes without use. Longer helps thieves.")
+    ] = 30  # fmt: skip
+    session_hours: Annotated[
+        int, Meta(ge=1, le=720), Says("A session ends after so many hours in any case.")
+    ] = 12  # fmt: skip
+    link_hours: Annotated[
+        int, Meta(ge=1, le=168), Says("How long a link that proves an address works.")
+    ] = 24  # fmt: skip
+    code_minutes: Annotated[
+        int, Meta(ge=1, le=60), Says("How long a sign-in waits for its second factor.")
+    ] = 10  # fmt: skip
+
+
+SETTINGS = Slice("identity", IdentitySettings)
