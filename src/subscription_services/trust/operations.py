@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid
@@ -82,7 +83,8 @@ def declare_checks(tx: Transaction, ctx: Context, request: DeclareChecks) -> Cha
     for name in changed:
         since = before[name].since if name in before else ctx.now
         values = {"promise": name, "how": after[name].how, "every_seconds": after[name].every, "since": since}
-        tx.connection.execute(insert(check), values)
+        # another worker may declare the same at the same moment
+        tx.connection.execute(_insert_once(tx.connection).values(values).on_conflict_do_nothing())
     return Change(None, Declared(len(after)), object="trust_check", details={"changed": changed, "removed": gone})
 
 
@@ -121,3 +123,7 @@ def runs(tx: ReadTransaction, ctx: Context, request: ReadRuns) -> Seen[Runs]:
 def proof(tx: ReadTransaction, ctx: Context, request: ReadProof) -> Seen[ProvedRun]:
     """Show a run's entry in the audit log, with the proof that the signed log holds it."""
     return Seen(prove_run(tx.connection, request.run))
+
+
+def _insert_once(connection: Connection) -> postgresql.Insert | sqlite.Insert:
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(check)

@@ -17,6 +17,7 @@ import httpx
 from subscription_services.kernel.checks import Doors, Finding, Verdict
 
 SECONDS = 8.0
+TICKET_SECONDS = 1.5
 ONE_YEAR = 31_536_000
 OLD = {"TLS 1.0": "TLSv1", "TLS 1.1": "TLSv1_1", "TLS 1.2": "TLSv1_2"}
 PAGES = ("/", "/security", "/sign-in", "/sign-up")
@@ -201,8 +202,13 @@ async def _openssl(program: str, doors: Doors) -> str:
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     request = f"GET /security.json HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    assert process.stdin is not None
+    process.stdin.write(request)
     try:
-        output, _ = await asyncio.wait_for(process.communicate(request), SECONDS)
+        # tickets come after the handshake; the program writes what it saw when it ends, which it does with its input
+        await asyncio.sleep(TICKET_SECONDS)
+        process.stdin.close()
+        output, _ = await asyncio.wait_for(process.communicate(), SECONDS)
     finally:
         if process.returncode is None:
             process.kill()
