@@ -1,10 +1,9 @@
-"""A real server in a process of its own: `python -m tests.edge.listening FOLDER HTTPS_PORT HTTP_PORT [CLIENT_CA]`."""
+"""Real listeners in processes of their own: `python -m tests.edge.listening https|http FOLDER [CLIENT_CA]`."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import signal
+import os
 import socket
 import subprocess
 import sys
@@ -14,10 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from granian.server import Server as Granian
 from starlette.types import ASGIApp
 
 from subscription_services.edge.certificate import local_certificate
-from subscription_services.edge.listener import Listening, server
+from subscription_services.edge.listener import Listening, options
 from subscription_services.edge.redirect import redirect_app
 from subscription_services.edge.stack import EdgeSettings, protect
 from subscription_services.kernel.clock import system_random
@@ -53,20 +53,25 @@ def application(port: int) -> ASGIApp:
     return protect(table.application(site), settings, random=system_random, new_id=lambda: ids.new("req"))
 
 
-async def serve(folder: Path, https: int, http: int, client_ca: Path | None) -> None:
+def secure() -> ASGIApp:
+    """Factory for granian, as front.create is in the service."""
+    return application(int(os.environ["TEST_HTTPS_PORT"]))
+
+
+def plain() -> ASGIApp:
+    """Factory for the listener that only points to HTTPS."""
+    return redirect_app("localhost", int(os.environ["TEST_HTTPS_PORT"]))
+
+
+def serve(kind: str, folder: Path, client_ca: Path | None) -> None:
     files = local_certificate(folder, datetime.now(UTC))
-    secure = Listening("127.0.0.1", https, files.certificate, files.key, client_ca, lifespan=False)
-    servers = [
-        server(application(https), secure),
-        server(redirect_app("localhost", https), Listening("127.0.0.1", http, lifespan=False)),
-    ]
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    tasks = [asyncio.create_task(item.serve()) for item in servers]
-    await stop.wait()
-    for item in servers:
-        item.stop()
-    await asyncio.gather(*tasks)
+    port = int(os.environ[f"TEST_{kind.upper()}_PORT"])
+    if kind == "https":
+        listening = Listening("127.0.0.1", port, files.certificate, files.key, client_ca, lifespan=False)
+    else:
+        listening = Listening("127.0.0.1", port, lifespan=False)
+    factory = "secure" if kind == "https" else "plain"
+    Granian(f"tests.edge.listening:{factory}", factory=True, workers_kill_timeout=10, **options(listening)).serve()
 
 
 def free_port() -> int:
@@ -77,20 +82,24 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(folder: Path, client_ca: Path | None = None) -> Iterator[Running]:
-    """Start it, wait until it answers, and end it with SIGTERM."""
-    https, http = free_port(), free_port()
+    """Start both listeners, wait until they answer, and end them with SIGTERM."""
+    ports = {"https": free_port(), "http": free_port()}
+    environment = os.environ | {f"TEST_{kind.upper()}_PORT": str(port) for kind, port in ports.items()}
     extra = [str(client_ca)] if client_ca else []
-    process = subprocess.Popen([sys.executable, "-m", __name__, str(folder), str(https), str(http), *extra])
+    local_certificate(folder, datetime.now(UTC))
+    processes = {
+        kind: subprocess.Popen([sys.executable, "-m", __name__, kind, str(folder), *extra], env=environment)
+        for kind in ports
+    }
     try:
-        for port in (https, http):
-            _wait(process, port)
-        yield Running(https, http, folder / "local.crt")
+        for kind, port in ports.items():
+            _wait(processes[kind], port)
+        yield Running(ports["https"], ports["http"], folder / "local.crt")
     finally:
-        process.terminate()
-        try:
-            assert process.wait(15) == 0
-        finally:
-            process.kill()
+        for process in processes.values():
+            process.terminate()
+        codes = [process.wait(20) for process in processes.values()]
+        assert codes == [0, 0], f"the servers ended with {codes}"
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
@@ -103,5 +112,4 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 if __name__ == "__main__":
-    client_ca = Path(sys.argv[4]) if len(sys.argv) > 4 else None
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), client_ca))
+    serve(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]) if len(sys.argv) > 3 else None)

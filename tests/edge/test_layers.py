@@ -345,6 +345,6 @@ def test_a_redirect_cannot_leave_the_site() -> None:
             "type": "http", "method": "GET", "path": "x", "raw_path": b"@evil.example/\r\n", "query_string": b"\xff\r",
         }  # fmt: skip
         await redirect_app("localhost", 443)(scope, receive, send)
-        return dict(sent[0]["headers"])[b"location"]
+        return bytes(dict(sent[0]["headers"])[b"location"])
 
     assert asyncio.run(run()) == b"https://localhost/?%FF%0D"

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -128,9 +129,11 @@ class Memory:
         with self._engine.begin() as connection:
             return work(connection)
 
-    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> None:
+    def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
+        done: Future[object] = Future()
         with self._engine.begin() as connection:
-            work(connection)
+            done.set_result(work(connection))
+        return done
 
     def close(self) -> None:
         self._engine.dispose()

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
+from subscription_services.kernel.actors import Actor
 from subscription_services.web.api import api_routes
 from subscription_services.web.pages import toolkit_routes
 from subscription_services.web.routes import Route, RouteTable, get, post
@@ -16,7 +17,7 @@ def client(app: ASGIApp) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://localhost")
 
 
-def application(actor: house.Actor | None = None) -> tuple[ASGIApp, house.Log]:
+def application(actor: Actor | None = None) -> tuple[ASGIApp, house.Log]:
     site, log = house.make_site(actor)
     routes = RouteTable(
         [

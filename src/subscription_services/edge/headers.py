@@ -15,9 +15,9 @@ _log = structlog.get_logger("edge")
 
 # everything that a page could ask of a device and that no page of ours needs
 _FEATURES = (
-    "accelerometer", "autoplay", "bluetooth", "browsing-topics", "camera", "display-capture", "encrypted-media",
+    "accelerometer", "autoplay", "browsing-topics", "camera", "display-capture", "encrypted-media",
     "fullscreen", "geolocation", "gyroscope", "hid", "idle-detection", "local-fonts", "magnetometer", "microphone",
-    "midi", "otp-credentials", "screen-wake-lock", "serial", "storage-access", "usb", "web-share",
+    "midi", "otp-credentials", "screen-wake-lock", "serial", "storage-access", "usb",
     "xr-spatial-tracking",
 )  # fmt: skip
 _OWN = ("clipboard-write=(self)", "publickey-credentials-create=(self)", "publickey-credentials-get=(self)")
