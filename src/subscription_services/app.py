@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from subscription_services import jobs, keys, storage
-from subscription_services.jobs import DatabaseOutbox, JobKinds, Schedule
-from subscription_services.kernel.actors import Actor, Standing
-from subscription_services.kernel.authorise import claimed_standing
+from subscription_services import access, billing, identity, keys, landing, mail, storage, subscriptions, trust
+from subscription_services.edge.certificate import CertificateFiles, local_certificate
+from subscription_services.jobs import DatabaseOutbox, JobKind, JobKinds, Schedule, tidy
+from subscription_services.kernel.actors import System
+from subscription_services.kernel.checks import Check, Doors
 from subscription_services.kernel.clock import Clock, Random, system_clock, system_random
-from subscription_services.kernel.context import Context, Origin
-from subscription_services.kernel.errors import ApprovalNeeded
+from subscription_services.kernel.errors import StartError
 from subscription_services.kernel.ids import Ids
-from subscription_services.kernel.model import metadata
 from subscription_services.kernel.operations import Operation, Registry
-from subscription_services.kernel.perform import Kernel
-from subscription_services.kernel.ports import Store
+from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.ports import Store, Writer
 from subscription_services.kernel.settings import HouseSettings, Settings, Slice, load
-from subscription_services.keys import KeyRing, KeySettings, open_embedded
+from subscription_services.keys import KeyRing, KeySettings
+from subscription_services.keys import jobs as keys_jobs
 from subscription_services.ledger.append import DatabaseEventLog
+from subscription_services.ledger.guards import missing_guards
 from subscription_services.ledger.memory import FileMemory
 from subscription_services.ledger.stored import Log
+from subscription_services.ledger.verify import verification, verify_log
 from subscription_services.storage.counters import DatabaseLimiter
+from subscription_services.storage.installation import check_stamp, log_origin_of, stamp
+from subscription_services.storage.migrate import check_revision
+from subscription_services.visitors import Front
+from subscription_services.web.api import api_routes
+from subscription_services.web.call import Site
+from subscription_services.web.pages import toolkit_routes
+from subscription_services.web.routes import RouteTable
 
-SLICES: tuple[Slice, ...] = (Slice("", HouseSettings), Slice("keys", KeySettings))
+PRODUCT = "Subscription Services"
+VERSION = "0.1.0"
+SLICES: tuple[Slice, ...] = (
+    Slice("", HouseSettings), Slice("keys", KeySettings), identity.SETTINGS, mail.SETTINGS, billing.SETTINGS,
+)  # fmt: skip
+OPERATIONS: tuple[Operation, ...] = (
+    *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
+    *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +56,15 @@ class House:
     kernel: Kernel
     outbox: DatabaseOutbox
     log: Log
+    register: trust.Register
+    routes: RouteTable
+    site: Site
     schedules: tuple[Schedule, ...]
+
+    @property
+    def processor_origins(self) -> tuple[str, ...]:
+        """Origins that checkout pages may frame."""
+        return billing.frame_origins(self.settings.of(billing.BillingSettings))
 
     def close(self) -> None:
         """Finish what was queued, then give back files and connections."""
@@ -53,61 +79,159 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return load(SLICES, environment)
 
 
+def certificate(house: HouseSettings) -> CertificateFiles:
+    """The certificate of the HTTPS listener: the local one, made at the first run."""
+    names = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", house.public_name)))
+    return local_certificate(house.data_path / "tls", system_clock(), names)
+
+
 def build(
-    settings: Settings,
-    *,
-    clock: Clock = system_clock,
-    random: Random = system_random,
-    more: tuple[Operation, ...] = (),
-) -> House:
-    """Open keys and store and put the rooms together. Raises StartError, SettingsError, KeyUnavailable."""
+    settings: Settings, *, clock: Clock = system_clock, random: Random = system_random,
+    more: tuple[Operation, ...] = (), fresh: bool = False,
+) -> House:  # fmt: skip
+    """Open keys and store and put the rooms together. `fresh` skips the look at the schema, for `prepare`.
+
+    Raises StartError, SettingsError, KeyUnavailable with what to do.
+    """
     house = settings.of(HouseSettings)
-    ring = open_embedded(house.data_path / "keys", settings.of(KeySettings), clock, random)
+    billing.check_settings(settings.of(billing.BillingSettings), sandbox=house.sandbox)
+    ring = keys.open_embedded(house.data_path / "keys", settings.of(KeySettings), clock, random)
     store = storage.open_store(house, ring)
-    registry = Registry((*operations(), *more))
-    ids = Ids(clock, random)
-    kinds = JobKinds(job_kinds(settings))
-    outbox = DatabaseOutbox(kinds, random)
+    try:
+        if not fresh:
+            check_store(store, house)
+        return _assemble(settings, house, ring, store, clock, random, more, fresh)
+    except BaseException:
+        store.close()
+        ring.close()
+        raise
+
+
+def _assemble(
+    settings: Settings, house: HouseSettings, ring: KeyRing, store: Store, clock: Clock, random: Random,
+    more: tuple[Operation, ...], fresh: bool,
+) -> House:  # fmt: skip
+    registry = Registry((*OPERATIONS, *more))
+    access.know(registry)
+    ledger_keys = ring.for_caller("ledger")
+    log = Log(_log_origin(store, house, fresh), ledger_keys, FileMemory(house.data_path / "ledger.json", ledger_keys))
+    register = trust.make_register(live_checks(store, log))
+    outbox = DatabaseOutbox(JobKinds(job_kinds(settings, register)), random)
     pools: dict[str, Executor] = {
         "prepare": ThreadPoolExecutor(4, thread_name_prefix="prepare"),
         "bcrypt": ThreadPoolExecutor(2, thread_name_prefix="bcrypt"),
     }
     kernel = Kernel(
-        registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, ids), outbox=outbox,
-        authority=_Claims(), approvals=_NoApprovals(), limiter=DatabaseLimiter(store, ring.for_caller("storage"), clock),
-        clock=clock, random=random, pools=pools,
+        registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,
+        authority=access.HouseAuthority(), approvals=access.DatabaseApprovals(),
+        limiter=DatabaseLimiter(store, ring.for_caller("storage"), clock), clock=clock, random=random, pools=pools,
     )  # fmt: skip
-    ring.for_caller("kernel").ensure_subject("kernel.idempotency")
-    ledger_keys = ring.for_caller("ledger")
-    (house.data_path / "ledger").mkdir(mode=0o700, exist_ok=True)
-    log = Log(log_origin(house), ledger_keys, FileMemory(house.data_path / "ledger" / "checkpoint.json", ledger_keys))
-    return House(settings, ring, store, kernel, outbox, log, ())
+    ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
+    identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)
+    table = route_table(settings, registry)
+    front = Front(kernel)
+    site = Site(
+        kernel, front.visitor, front.navigation, places=front.places, product=PRODUCT, sandbox=house.sandbox,
+        mailbox_url=house.mailbox_url or None, development=house.development,
+    )  # fmt: skip
+    schedules = (
+        *subscriptions.SCHEDULES,
+        *billing.SCHEDULES,
+        *keys_jobs.SCHEDULES,
+        *tidy.SCHEDULES,
+        *trust.schedules(register),
+    )
+    return House(settings, ring, store, kernel, outbox, log, register, table, site, schedules)
 
 
-def log_origin(house: HouseSettings) -> str:
-    return f"{house.public_name}/log"
+def _log_origin(store: Store, house: HouseSettings, fresh: bool) -> str:
+    if fresh:
+        return f"{house.public_name}/log"
+    with store.reading() as connection:
+        found = log_origin_of(connection)
+    assert found is not None
+    return found
 
 
-def operations():
-    return ()
+def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
+    """Every kind of job."""
+    house = settings.of(HouseSettings)
+    facts = mail.SiteFacts(house.public_url, PRODUCT, f"support@{house.domain}")
+
+    def doors(kernel: Kernel) -> Doors:
+        http = f"http://localhost:{house.http_port}"
+        return Doors(
+            kernel, settings, f"https://localhost:{house.https_port}", http, str(certificate(house).certificate)
+        )
+
+    return [
+        *mail.kinds(settings.of(mail.MailSettings), (*identity.LETTERS, *billing.LETTERS, *access.LETTERS), facts),
+        *subscriptions.kinds(), *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
+        *tidy.kinds(),
+        *trust.kinds(register, doors),
+    ]  # fmt: skip
 
 
-def job_kinds(settings: Settings):
-    return ()
+def live_checks(store: Store, log: Log) -> list[Check]:
+    """Every live check of a promise."""
+    return [
+        *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(),
+        *trust.checks(lambda: verify_log(store, log)),
+    ]  # fmt: skip
 
 
-def migrate(settings: Settings) -> None:
+def route_table(settings: Settings, registry: Registry | None = None) -> RouteTable:
+    """Every route of the house."""
+    house = settings.of(HouseSettings)
+    return RouteTable(
+        (
+            *toolkit_routes(development=house.development), *landing.routes(), *identity.routes(),
+            *access.routes(), *subscriptions.routes(), *billing.routes(settings.of(billing.BillingSettings), house),
+            *mail.routes(), *trust.routes(),
+            *api_routes(registry or Registry(OPERATIONS), product=PRODUCT, version=VERSION),
+        )
+    )  # fmt: skip
+
+
+def check_store(store: Store, house: HouseSettings) -> None:
+    """Raises StartError unless schema, triggers and stamp are those that this program needs."""
+    with store.reading() as connection:
+        check_revision(connection)
+        check_stamp(connection, house.sandbox)
+        if missing := missing_guards(connection):
+            raise StartError(
+                f"The database lost triggers that protect the log: {', '.join(missing)}. Restore a backup."
+            )
+
+
+def prepare(settings: Settings, *, clock: Clock = system_clock) -> str:
+    """Bring a new or older installation to this program's state. Returns the schema's revision."""
+    house = build(settings, clock=clock, fresh=True)
+    try:
+        revision = storage.migrate(house.store)
+        asyncio.run(_first_contents(house))
+        check_store(house.store, settings.of(HouseSettings))
+        return revision
+    finally:
+        house.close()
+
+
+async def _first_contents(house: House) -> None:
+    sandbox = house.settings.of(HouseSettings).sandbox
+    now = house.kernel.clock()
+    new = await house.store.write(
+        Writer.MIGRATIONS, lambda connection: stamp(connection, sandbox, house.log.origin, now)
+    )
+    if new and sandbox:
+        actor = System("app.prepare")
+        await perform(house.kernel, subscriptions.seed_catalogue, actor, subscriptions.SeedCatalogue())
+
+
+def verify_ledger(settings: Settings) -> tuple[str, bool]:
+    """What `subs ledger verify` prints, and whether all is well."""
     house = build(settings)
-    engine = house.store.write_engine
-    metadata.create_all(engine)
-    house.close()
-
-
-class _Claims:
-    def standing(self, connection, actor: Actor, now) -> Standing:
-        return claimed_standing(Context(actor, now, None, None, Origin(), ""))
-
-
-class _NoApprovals:
-    def consume(self, connection, actor, operation, digest, needed, now) -> None:
-        raise ApprovalNeeded()
+    try:
+        lines, well = verification(house.store, house.log)
+        return "\n".join(lines), well
+    finally:
+        house.close()

@@ -54,9 +54,9 @@ def work() -> None:
 @cli.command()
 def certificate() -> None:
     """The path of the HTTPS listener's local certificate, which is made when it is not there."""
-    from subscription_services import app, serving
+    from subscription_services import app
 
-    print(serving.certificate(app.read_settings(os.environ).of(HouseSettings)).certificate)
+    print(app.certificate(app.read_settings(os.environ).of(HouseSettings)).certificate)
 
 
 @cli.command()

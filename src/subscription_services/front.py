@@ -6,8 +6,6 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 
-import msgspec
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from subscription_services import app
@@ -17,8 +15,6 @@ from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.perform import flush_refusals
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.logging import configure
-from subscription_services.web.call import Call
-from subscription_services.web.routes import Route
 
 
 def create() -> ASGIApp:
@@ -78,28 +74,3 @@ async def _keep_house(house: app.House) -> None:
                 continue  # the store's own alarm says so; the counts are kept for the next round
     finally:
         house.close()
-
-
-def health_routes() -> tuple[Route, ...]:
-    """Liveness and readiness, for load balancers and the supervisor."""
-    return (
-        Route("GET", "/health/live", _live, reason="says only that the process answers", anonymous=True),
-        Route("GET", "/health/ready", _ready, reason="says only whether the service can work", anonymous=True),
-    )
-
-
-async def _live(call: Call) -> Response:
-    return _health(200, "live")
-
-
-async def _ready(call: Call) -> Response:
-    try:
-        await call.site.kernel.store.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
-        call.site.kernel.keys.for_caller("edge").mac("edge.health", b"ready")
-    except Exception:
-        return _health(503, "not ready")
-    return _health(200, "ready")
-
-
-def _health(status: int, word: str) -> Response:
-    return Response(msgspec.json.encode({"status": word}), status, media_type="application/json")

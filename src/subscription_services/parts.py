@@ -15,7 +15,6 @@ from subscription_services.edge.redirect import redirect_app
 from subscription_services.jobs import run_worker
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.sequencer import run_sequencer
-from subscription_services.serving import certificate
 
 log = structlog.get_logger("parts")
 
@@ -23,7 +22,7 @@ log = structlog.get_logger("parts")
 def serve() -> None:
     """HTTPS: granian with as many workers as the settings say; each opens the house for itself."""
     house = app.read_settings(os.environ).of(HouseSettings)
-    files = certificate(house)
+    files = app.certificate(house)
     listening = Listening(house.host, house.https_port, files.certificate, files.key)
     Granian(
         "subscription_services.front:create", factory=True, workers=house.processes, respawn_failed_workers=True,

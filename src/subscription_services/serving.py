@@ -18,9 +18,8 @@ import httpx
 import structlog
 
 from subscription_services import app
-from subscription_services.edge.certificate import CertificateFiles, local_certificate
 from subscription_services.edge.listener import require_free
-from subscription_services.kernel.clock import monotonic, system_clock
+from subscription_services.kernel.clock import monotonic
 from subscription_services.kernel.errors import StartError
 from subscription_services.kernel.settings import HouseSettings, Settings
 
@@ -28,12 +27,6 @@ READY_SECONDS = 60
 STOP_SECONDS = 20
 PARTS = ("serve", "redirect", "work")
 log = structlog.get_logger("serving")
-
-
-def certificate(house: HouseSettings) -> CertificateFiles:
-    """The certificate of the HTTPS listener: the local one, made at the first run."""
-    names = tuple(dict.fromkeys(("localhost", "127.0.0.1", "::1", house.public_name)))
-    return local_certificate(house.data_path / "tls", system_clock(), names)
 
 
 @dataclass(slots=True)
@@ -80,7 +73,7 @@ class Supervisor:
 
     def _wait_until_ready(self) -> bool:
         limit = monotonic() + READY_SECONDS
-        files = certificate(self._house)
+        files = app.certificate(self._house)
         url = f"https://localhost:{self._house.https_port}/health/ready"
         with httpx.Client(verify=str(files.certificate), timeout=2, trust_env=False) as client:
             while not self._stopping and monotonic() < limit:
@@ -134,6 +127,6 @@ def run(environment: Mapping[str, str] | None = None) -> int:
     require_free(house.host, house.https_port, "SUBS_HTTPS_PORT")
     require_free(house.host, house.http_port, "SUBS_HTTP_PORT")
     house.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    certificate(house)
+    app.certificate(house)
     app.prepare(settings)
     return Supervisor(settings, environment).run()

@@ -4,11 +4,13 @@ Passwords are kept as bcrypt hashes of a keyed digest, codes work once, sessions
 digest is stored, and they end after a time without use and after a day's work in any case.
 """
 
+from .checks import checks
 from .configured import configure
 from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
+from .pages import routes
 from .queries import (
     AccountFacts,
     accounts,
@@ -24,6 +26,6 @@ SESSION_COOKIE = "__Host-session"
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "IdentitySettings", "TouchSession",
-    "accounts", "configure", "contact_of", "create_team_account", "email_of", "enrolment_token", "resolve_session",
+    "accounts", "checks", "configure", "contact_of", "create_team_account", "email_of", "enrolment_token", "resolve_session", "routes",
     "session_facts", "team_accounts", "touch_session",
 ]  # fmt: skip

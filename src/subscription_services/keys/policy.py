@@ -75,7 +75,8 @@ DEFAULT_POLICY = Policy(
         "edge": _own("edge"),
         "jobs": _own("jobs"),
         "identity": (*_subjects(_USE), *_own("identity")),
-        "access": (*_subjects(_USE), *_own("access")),
+        # identity's functions that make and find accounts of the team run in transactions of access
+        "access": (*_subjects(_USE), *_own("access"), Grant(Kind.INDEX, "identity.email", _USE)),
         "subscriptions": (*_subjects(_READ), *_own("subscriptions")),
         "billing": (*_subjects(_USE, "subject", ACCOUNTING), *_own("billing")),
         "mail": (*_subjects(_READ), *_own("mail"), Grant(Kind.SIGN, "mail.*", _SIGN)),

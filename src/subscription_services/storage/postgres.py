@@ -24,7 +24,10 @@ _FULL = frozenset({"53100"})  # disk_full
 
 def make_engine(url: str, *, read_only: bool) -> Engine:
     """An engine whose sessions are read-only when asked. Sizes fit the pool of threads."""
-    options = "-c default_transaction_read_only=on" if read_only else "-c synchronous_commit=on"
+    options = "-c synchronous_commit=on"
+    if read_only:
+        # one snapshot for all that a reader looks at
+        options = "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
     return create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=THREADS, max_overflow=4, pool_pre_ping=False,

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import select
 
 from subscription_services import app
+from subscription_services.identity.queries import account_by_email
 from subscription_services.jobs import run_due
 from subscription_services.kernel.actors import Actor, Role, Subscriber, System, TeamMember
 from subscription_services.kernel.clock import system_random
@@ -20,6 +21,8 @@ from subscription_services.kernel.context import Origin
 from subscription_services.kernel.events import Event
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import perform
+from subscription_services.kernel.ports import Writer
+from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger.entries import decode_entry
 from subscription_services.ledger.model import event as ledger_event
 
@@ -27,7 +30,12 @@ from .clock import MovingClock
 from .people import sign_up_subscriber, sign_up_team_member
 
 ORIGIN = Origin(address="127.0.0.9", user_agent="tests", channel="test")
-FAST = {"SUBS_SANDBOX": "true", "SUBS_PROCESSES": "1"}
+FAST = {
+    "SUBS_SANDBOX": "true", "SUBS_PROCESSES": "1", "SUBS_IDENTITY_BCRYPT_COST": "4",
+    "SUBS_BILLING_PROCESSOR_URL": "http://127.0.0.1:9", "SUBS_BILLING_FRAME_ORIGIN": "http://127.0.0.1:9",
+    "SUBS_BILLING_SECRET_KEY": "sk_test_sandbox", "SUBS_BILLING_PUBLISHABLE_KEY": "pk_test_sandbox",
+    "SUBS_BILLING_WEBHOOK_SECRET": "whsec_testing",
+}  # fmt: skip
 
 
 class World:
@@ -41,12 +49,12 @@ class World:
 
     @classmethod
     @contextmanager
-    def open(cls, data: Path, database: str = "", **settings: str) -> Iterator[World]:
+    def open(cls, data: Path, database: str = "", more: tuple[Operation, ...] = (), **settings: str) -> Iterator[World]:
         """A house in `data` (from a template or empty), on the embedded store or at `database`."""
         clock = MovingClock()
         environment = {**FAST, "SUBS_DATA": str(data), "SUBS_DATABASE": database, **settings}
         with asyncio.Runner() as runner:
-            house = app.build(app.read_settings(environment), clock=clock, random=system_random)
+            house = app.build(app.read_settings(environment), clock=clock, random=system_random, more=more)
             try:
                 yield cls(house, clock, runner)
             finally:
@@ -67,7 +75,9 @@ class World:
         """All events in the order of their rows, or those of one action."""
         self.run(self._settle())
         with self.house.store.reading() as connection:
-            rows = connection.execute(select(ledger_event.c.payload).order_by(ledger_event.c.at, ledger_event.c.counter))
+            rows = connection.execute(
+                select(ledger_event.c.payload).order_by(ledger_event.c.at, ledger_event.c.counter)
+            )
             found = [decode_entry(row.payload).event for row in rows]
         return [event for event in found if not action or event.action == action]
 
@@ -85,13 +95,23 @@ class World:
         self._people += 1
         return sign_up_team_member(self, f"team{self._people}@example.org", frozenset(roles))
 
+    def account(self, email: str) -> str:
+        """The id of the account with this address."""
+        keys = self.house.ring.for_caller("identity")
+        with self.house.store.reading() as connection:
+            row = account_by_email(ReadTransaction(connection, keys), email)
+        assert row is not None, email
+        return str(row.id)
+
+    def write(self, work: Any) -> Any:
+        """Lay rows beside the operations, as an attacker with the database or an earlier version would."""
+        return self.run(self.house.store.write(Writer.PERFORM, work))
+
     def system(self, name: str = "test") -> System:
         return System(name)
 
     async def _settle(self) -> None:
         """Wait until deferred writes are committed."""
-        from subscription_services.kernel.ports import Writer
-
         await self.house.store.write(Writer.PERFORM, lambda connection: None)
         await asyncio.sleep(0.01)
 
@@ -102,7 +122,7 @@ class World:
 def prepared_template(data: Path, database: str = "") -> Path:
     """Make the schema and the keys once; tests copy the result, which is quicker than migrating each time."""
     environment = {**FAST, "SUBS_DATA": str(data), "SUBS_DATABASE": database}
-    app.migrate(app.read_settings(environment))
+    app.prepare(app.read_settings(environment))
     return data
 
 

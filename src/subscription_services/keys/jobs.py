@@ -1,0 +1,78 @@
+"""Brings the journal of key accesses into the log: each batch at least once, and once only by its id."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from subscription_services.jobs import JobKind, Schedule
+from subscription_services.kernel.actors import System
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.operations import Change, SystemOnly, operation
+from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.transaction import Transaction
+
+BATCH = 200
+Word = Annotated[str, Meta(max_length=200)]
+
+
+class RecordAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Equal accesses to one key within a window, counted."""
+
+    caller: Word
+    verb: Word
+    kind: Word
+    purpose: Word
+    name: Word
+    outcome: Word
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class DrainJournal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Job: move what the key service journaled into the log."""
+
+
+@operation("keys.record_access", by=[SystemOnly("the key service's own journal")])
+def record_access(tx: Transaction, ctx: Context, request: RecordAccess) -> Change[RecordAccess]:
+    """Record who used which key, for what, how often, and whether it was allowed."""
+    return Change(
+        None, request, object=request.name[:120],
+        details={
+            "caller": request.caller, "verb": request.verb, "kind": request.kind, "purpose": request.purpose,
+            "outcome": request.outcome, "count": request.count, "first_at": request.first_at.isoformat(),
+            "last_at": request.last_at.isoformat(),
+        },
+    )  # fmt: skip
+
+
+async def drain_journal(kernel: Kernel, payload: DrainJournal) -> None:
+    """Each entry becomes one event; its idempotency key is the batch's id, so a repeated batch adds nothing."""
+    keys: Any = kernel.keys.for_caller("ledger")
+    while True:
+        batches = keys.drain_journal(BATCH)
+        for batch in batches:
+            for number, entry in enumerate(batch.entries):
+                request = RecordAccess(
+                    caller=entry.caller, verb=str(entry.verb), kind=str(entry.kind or ""), purpose=entry.purpose,
+                    name=entry.name, outcome=str(entry.outcome), count=entry.count, first_at=entry.first_at,
+                    last_at=entry.last_at,
+                )  # fmt: skip
+                key = f"{batch.id}:{number}"
+                await perform(kernel, record_access, System("keys.journal"), request, idempotency_key=key)
+            keys.acknowledge(batch.id)
+        if sum(len(batch.entries) for batch in batches) < BATCH:
+            return
+
+
+OPERATIONS = (record_access,)
+SCHEDULES = (Schedule("keys.drain_journal", timedelta(minutes=1), lambda now: DrainJournal()),)
+
+
+def kinds() -> list[JobKind]:
+    """The room's kinds of jobs."""
+    return [JobKind("keys.drain_journal", DrainJournal, drain_journal)]

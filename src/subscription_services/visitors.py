@@ -1,0 +1,94 @@
+"""Who asks: from a session cookie or a bearer token to an actor, and the links that this visitor sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from subscription_services import access, identity
+from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
+from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.web.call import Navigation, Visitor, origin_of
+from subscription_services.web.page import NavItem, Person
+
+FOOTER = (
+    NavItem("Security", "/security"),
+    NavItem("API", "/api/openapi.json"),
+)
+VISITORS = (
+    NavItem("Plans", "/plans"),
+    NavItem("Security", "/security"),
+    NavItem("Sign in", "/sign-in"),
+    NavItem("Create account", "/sign-up", primary=True),
+)
+SUBSCRIBERS = (
+    NavItem("Overview", "/account", icon="home"),
+    NavItem("Plans", "/plans", icon="box"),
+    NavItem("Subscriptions", "/subscriptions", icon="refresh", under="/subscriptions"),
+    NavItem("Invoices", "/invoices", icon="file", under="/invoices"),
+    NavItem("Payment methods", "/account/payment-methods", icon="card"),
+    NavItem("Two-factor", "/account/two-factor", icon="shield", under="/account/two-factor"),
+    NavItem("Devices", "/account/devices", icon="device"),
+    NavItem("Activity", "/account/activity", icon="list"),
+)
+ACCOUNT = (
+    NavItem("Profile", "/account/profile"),
+    NavItem("Two-factor", "/account/two-factor"),
+    NavItem("Devices", "/account/devices"),
+    NavItem("Activity", "/account/activity"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """Answers `web.call.Site`'s questions about visitors."""
+
+    kernel: Kernel
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Pages that solve a problem of a kind."""
+        return {
+            "not-signed-in": "/sign-in",
+            "step-up-needed": "/confirm",
+            "second-factor-needed": "/account/two-factor",
+        }
+
+    async def visitor(self, request: Request) -> Visitor:
+        """The actor of a request: bearer token, session cookie, or nobody. Raises NotSignedIn for a bad token."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return Visitor(await access.service_account_of(self.kernel, token.strip()))
+        cookie = request.cookies.get(identity.SESSION_COOKIE)
+        if not cookie:
+            return Visitor()
+        now = self.kernel.clock()
+        found = await self.kernel.store.read(
+            lambda connection: identity.resolve_session(
+                connection, self.kernel.keys.for_caller("identity"), cookie, now
+            )
+        )
+        if found is None:
+            return Visitor()
+        if found.touch_due:
+            touch = identity.TouchSession(found.session)
+            await perform(self.kernel, identity.touch_session, System("identity.sessions"), touch,
+                          origin=origin_of(request, "page"))  # fmt: skip
+        person = Person(found.name, found.email)
+        if found.team:
+            roles = await self.kernel.store.read(lambda c: access.roles_of(c, found.account, now))
+            detail = ", ".join(sorted(role.value for role in roles)) or "team, no role yet"
+            member = TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
+            return Visitor(member, Person(found.name, detail))
+        return Visitor(Subscriber(found.account, found.session, found.signed_in_at, found.second_factor), person)
+
+    def navigation(self, visitor: Visitor) -> Navigation:
+        """Links for strangers, subscribers and the team."""
+        match visitor.actor:
+            case Subscriber():
+                return Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
+            case TeamMember():
+                return Navigation(access.TEAM_NAVIGATION, ACCOUNT, FOOTER)
+            case Anonymous() | ServiceAccount() | System():
+                return Navigation(VISITORS, (), FOOTER)
