@@ -50,6 +50,12 @@ async def enter(call: Call, *operations: str) -> Permissions:
     return mine
 
 
+def short(identifier: str) -> str:
+    """An id as a table can show it: the kind, and the end, which tells ids of one moment apart."""
+    head, found, tail = identifier.partition("_")
+    return f"{head}_…{tail[-8:]}" if found and len(tail) == 32 else identifier
+
+
 def names(permissions: Permissions) -> set[str]:
     """The names of the operations."""
     return {item.operation for item in permissions.operations}

@@ -11,11 +11,10 @@ import msgspec
 from starlette.responses import Response
 
 from subscription_services import identity
-from subscription_services.kernel.errors import DomainError, NotFound
+from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.operations import Operation
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState, parse
-from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Handler, Route, get
 from subscription_services.web.words import money_text, time_text
 
@@ -28,13 +27,6 @@ SECTIONS = (
     ("Subscriptions", "subscriptions.of_person", ("plan_name", "status", "price", "period_end", "id")),
     ("Invoices", "billing.of_person", ("number", "state", "status", "total", "issued_at", "due_at", "id")),
 )
-
-
-class Looking(msgspec.Struct, frozen=True):
-    """What the form asks for."""
-
-    who: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +51,13 @@ def _show_find(find: Operation) -> Handler:
         asked = {name: call.query(name) for name in ("who", "reason")}
         if not any(asked.values()):
             return call.render("access/find.html", form=FormState(), person=None, sections=(), missing=False)
-        posted = parse(asked, Looking, labels=LABELS)
+        posted = parse(asked, find.request, labels=LABELS)
         if posted.request is None:
             return call.render("access/find.html", 422, form=posted.state, person=None, sections=(), missing=False)
         try:
-            found = await call.perform(find, _request(find, posted.request))
+            found = await call.perform(find, posted.request)
         except NotFound:
             return call.render("access/find.html", 404, form=posted.state, person=None, sections=(), missing=True)
-        except DomainError as error:
-            if status_of(error) != 422:
-                raise
-            form = FormState(asked, {"reason": error.fields["reason"]} if "reason" in error.fields else {}, error.text)
-            return call.render("access/find.html", 422, form=form, person=None, sections=(), missing=False)
         registry = call.site.kernel.registry
         wanted = [(title, registry.get(name), columns) for title, name, columns in SECTIONS if name in names(mine)]
         sections = [await _section(call, title, item, columns, found.id) for title, item, columns in wanted if item]
@@ -79,13 +66,6 @@ def _show_find(find: Operation) -> Handler:
         )
 
     return show_find
-
-
-def _request(find: Operation, looking: Looking) -> msgspec.Struct:
-    """Raises Invalid through perform() where the room refuses the text."""
-    known = find.request.__struct_fields__
-    name = "email" if "@" in looking.who else "account" if "account" in known else "id"
-    return find.request(**{name: looking.who, "reason": looking.reason})
 
 
 async def _section(call: Call, title: str, operation: Operation, columns: tuple[str, ...], account: str) -> Section:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -15,10 +14,11 @@ from subscription_services.web.forms import FormState, parse
 from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get
 
-from .console import enter
+from .console import enter, short
 
 LABELS = {"since": "From", "until": "Until", "actor": "Who", "subject": "About whom", "object": "Object"}
 OUTCOMES = [("", "Any"), *((item.value, item.value.capitalize()) for item in Outcome)]
+MORE = ("object", "correlation", "since", "until")
 TIMES = ("since", "until")
 FIELDS = ("actor", "subject", "action", "object", "outcome", "correlation", "since", "until")
 TONES = {"success": ("success", "check"), "refused": ("danger", "cross"), "failed": ("warning", "warning")}
@@ -45,7 +45,7 @@ async def show_log(call: Call) -> Response:
         "access/log.html", status, form=form, page=page, outcomes=OUTCOMES, tones=TONES, searched=bool(kept),
         newest=f"/team/log?{urlencode(kept)}" if "after" in asked else None,
         older=f"/team/log?{urlencode({**kept, 'after': page.next})}" if page.next else None,
-        details=_details, now=call.now, day=call.now - timedelta(days=1),
+        details=_details, short=short, more=any(name in asked for name in MORE),
     )  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def _complete(text: str) -> str:
 def _details(entry: LogEntry) -> list[tuple[str, str]]:
     """The rest of an entry, as terms and values."""
     rows: list[tuple[str, str]] = []
-    for name in ("id", "log_index", "session", "object", "correlation", "reason"):
+    for name in ("id", "actor", "subject", "log_index", "session", "object", "correlation", "reason"):
         value = getattr(entry, name)
         if value not in ("", None):
             rows.append((name.replace("_", " ").capitalize(), str(value)))

@@ -12,7 +12,7 @@ from subscription_services.access.operations.service_accounts import ListService
 from subscription_services.kernel.events import Outcome
 from subscription_services.web.call import Call
 
-from .console import enter, names, team_navigation
+from .console import enter, names, short, team_navigation
 
 SOON = timedelta(days=14)
 
@@ -41,6 +41,6 @@ async def show_overview(call: Call) -> Response:
         stats.append(("Refusals since yesterday", f"{len(refusals)}{'+' if page.next else ''}", "in the log"))
     links = [item for item in team_navigation(mine.roles) if item.href != "/team"]
     return call.render(
-        "access/overview.html", stats=stats, links=links, mine=mine, refusals=refusals[:5], now=call.now,
+        "access/overview.html", stats=stats, links=links, mine=mine, refusals=refusals[:5], short=short, now=call.now,
         day=call.now - timedelta(days=1),
     )  # fmt: skip
