@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from subscription_services import trust
 from subscription_services.kernel.checks import Check, Doors, Finding, Verdict
 from subscription_services.trust import PROMISES, SECTIONS, PromiseState, promises
-from subscription_services.trust.pages import in_words, period
+from subscription_services.trust.pages import in_words, label, period
 from subscription_services.trust.policy import count, state_of
 
 ROOMS = {
@@ -117,3 +117,10 @@ def test_the_summary_leaves_nothing_bad_out() -> None:
 )
 def test_intervals_in_words(seconds: int, text: str) -> None:
     assert period(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "name, text", [("tls_1_2", "TLS 1.2"), ("entries_verified", "Entries verified"), ("root", "Root")]
+)
+def test_names_of_figures(name: str, text: str) -> None:
+    assert label(name) == text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
@@ -125,5 +125,6 @@ def proof(tx: ReadTransaction, ctx: Context, request: ReadProof) -> Seen[ProvedR
     return Seen(prove_run(tx.connection, request.run))
 
 
-def _insert_once(connection: Connection) -> postgresql.Insert | sqlite.Insert:
+def _insert_once(connection: Connection) -> Any:
+    """The dialects share these methods but no type."""
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(check)

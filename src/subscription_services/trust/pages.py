@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from starlette.responses import Response
 
@@ -20,6 +22,7 @@ LEGEND = {
     "stale": "The last check is too old to say anything about now.",
     "not_built": "Nothing checks this yet, so do not rely on it.",
 }
+ATTENTION = ("broken", "could_not_check", "stale")
 
 
 async def show_status(call: Call) -> Response:
@@ -29,7 +32,8 @@ async def show_status(call: Call) -> Response:
     sections = [(section, [by_id[promise.id] for promise in section.promises]) for section in SECTIONS]
     return call.render(
         "trust/security.html", trust=found, sections=sections, legend=LEGEND, plain=in_words(found.summary),
-        section_state=section_state, period=period,
+        section_state=section_state, period=period, label=label,
+        attention=[item for item in found.promises if item.state in ATTENTION],
     )  # fmt: skip
 
 
@@ -99,6 +103,12 @@ def period(seconds: int) -> str:
             count = seconds // size
             return unit if count == 1 else f"{count} {unit}s"
     return "second" if seconds == 1 else f"{seconds} seconds"
+
+
+def label(name: str) -> str:
+    """The name of a figure for people: "entries_verified" as "Entries verified", "tls_1_2" as "TLS 1.2"."""
+    words = name.replace("_", " ")
+    return re.sub(r"^Tls (\d) (\d)$", r"TLS \1.\2", words[:1].upper() + words[1:])
 
 
 def _are(count: int) -> str:
