@@ -41,4 +41,6 @@ def date_text(at: datetime, locale: str = "en_GB") -> str:
 
 def ago_text(at: datetime, now: datetime, locale: str = "en_GB") -> str:
     """ "5 minutes ago" or "in 2 days", measured from the injected clock."""
+    if abs((at - now).total_seconds()) < 45:
+        return "just now"
     return str(format_timedelta(_utc(at) - _utc(now), add_direction=True, locale=locale))
