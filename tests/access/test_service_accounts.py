@@ -159,7 +159,7 @@ def test_use_is_noted_at_most_once_an_hour(world: World) -> None:
         world.clock.advance(minutes=minutes)
         resolve(world, issued.text)
     assert len(world.events("access.record_token_use")) == 2
-    found = world.do(service_accounts, boss, ListServiceAccounts())
+    found = world.do(service_accounts, world.team(Role.AUDITOR), ListServiceAccounts())
     assert found.accounts[0].tokens[0].last_used_at == world.clock()
 
 

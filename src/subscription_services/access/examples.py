@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+_ID = re.compile(r"\^([a-z]{2,8}_)\[0-9a-f\]\{32\}\$")
 _TEXTS = ("x", "acc_" + "0" * 32, "someone@example.org", "EUR", "DE", "2026-01-01", "1", "access.people", "/x")
 
 
@@ -55,6 +56,8 @@ def _value(info: inspect.Type) -> Any:
 
 
 def _text(info: inspect.StrType) -> str:
+    if info.pattern and (match := _ID.fullmatch(info.pattern)):
+        return match.group(1) + "0" * 32
     least, most = info.min_length or 0, info.max_length or 10_000
     for text in _TEXTS:
         padded = text if len(text) >= least else text * (least // len(text) + 1)
