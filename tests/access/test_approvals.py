@@ -30,7 +30,7 @@ def approve(world: World, approver: str, **more: Any) -> None:
         "id": f"apr_{approver}_{more.get('requester', ASKER)}", "digest": DIGEST, "operation": OPERATION,
         "requester": ASKER, "approver": approver, "given_at": now, "expires_at": now + timedelta(hours=1), **more,
     }  # fmt: skip
-    world.run(world.house.store.write(Writer.PERFORM, lambda c: c.execute(model.approval.insert(), row)))
+    world.write(lambda c: c.execute(model.approval.insert(), row))
 
 
 def consume(world: World, needed: int = 1, actor: Actor | None = None, digest: bytes = DIGEST, name: str = "") -> None:
@@ -77,7 +77,7 @@ def test_it_covers_this_request_this_operation_and_this_requester_only(world: Wo
     approve(world, FIRST)
     for wrong in ({"digest": OTHER}, {"name": "keys.rotate"}, {"actor": member(world, SECOND)}):
         with pytest.raises(ApprovalNeeded):
-            consume(world, **wrong)  # type: ignore[arg-type]
+            consume(world, **wrong)
     consume(world)
 
 
@@ -120,7 +120,7 @@ def test_the_owner_of_a_service_account_does_not_approve_what_it_asks(world: Wor
         "id": "svc_x", "name": "Export", "owner": FIRST, "state": "active", "created_by": SECOND, "created_at": now,
         "expires_at": now + timedelta(days=1),
     }  # fmt: skip
-    world.run(world.house.store.write(Writer.PERFORM, lambda c: c.execute(model.service_account.insert(), row)))
+    world.write(lambda c: c.execute(model.service_account.insert(), row))
     approve(world, FIRST, requester="svc_x")
     program = ServiceAccount("svc_x", "tok_x", frozenset({OPERATION}))
     with pytest.raises(ApprovalNeeded):

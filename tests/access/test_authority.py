@@ -21,7 +21,6 @@ from subscription_services.access.operations.people import (
 )
 from subscription_services.kernel.actors import Actor, Anonymous, Role, Standing, Subscriber, System, TeamMember
 from subscription_services.kernel.errors import NotSignedIn, Refusal
-from subscription_services.kernel.ports import Writer
 from subscription_services.testing import World
 
 
@@ -88,7 +87,7 @@ def test_an_unknown_role_in_the_store_is_an_error_and_not_a_permission(world: Wo
     member = world.team(Role.AUDITOR)
     change = update(model.grant).where(model.grant.c.account == member.id).values(role="*")
     with pytest.raises(Exception, match="known_role"):
-        world.run(world.house.store.write(Writer.PERFORM, lambda c: c.execute(change)))
+        world.write(lambda c: c.execute(change))
 
 
 def test_it_costs_one_statement_for_a_subscriber_and_two_for_a_team_member(world: World) -> None:

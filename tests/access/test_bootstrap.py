@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -54,7 +55,7 @@ def test_of_many_at_once_in_two_processes_only_one_succeeds(place: tuple[Path, s
     data, database = place
     with World.open(data, database) as one, World.open(data, database) as other:
 
-        async def try_all() -> list[object]:
+        async def try_all() -> Any:
             tries = [
                 perform(world.house.kernel, bootstrap, System("cli"), Bootstrap(f"p{number}@example.org", "Person"))
                 for number in range(4)
@@ -72,7 +73,7 @@ def test_the_database_itself_refuses_a_second_row(world: World) -> None:
     world.do(bootstrap, System("cli"), FIRST)
     row = {"place": 2, "at": world.clock()}
     with pytest.raises(IntegrityError):
-        world.run(world.house.store.write(Writer.PERFORM, lambda c: c.execute(model.bootstrap.insert(), row)))
+        world.write(lambda c: c.execute(model.bootstrap.insert(), row))
     with pytest.raises(IntegrityError):
         world.run(
             world.house.store.write(Writer.PERFORM, lambda c: c.execute(model.bootstrap.insert(), {**row, "place": 1}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_two_administrators_cannot_end_each_other_at_once(world: World) -> None:
     one, other = world.team(Role.ADMINISTRATOR), world.team(Role.ADMINISTRATOR)
     grants = {who.id: grant_of(world, who, Role.ADMINISTRATOR) for who in (one, other)}
 
-    async def both() -> list[object]:
+    async def both() -> Any:
         return await asyncio.gather(
             perform(world.house.kernel, end_grant, one, EndGrant(grants[other.id], "you go")),
             perform(world.house.kernel, end_grant, other, EndGrant(grants[one.id], "no, you")),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -33,7 +35,6 @@ from subscription_services.access.operations.service_accounts import (
 )
 from subscription_services.kernel.actors import Role, ServiceAccount, TeamMember
 from subscription_services.kernel.errors import Invalid, NotSignedIn, Refusal
-from subscription_services.kernel.ports import Writer
 from subscription_services.testing import World
 
 SCOPES = ["access.audit_log"]
@@ -42,6 +43,10 @@ SCOPES = ["access.audit_log"]
 def program(world: World, boss: TeamMember, **more: int) -> tuple[str, IssuedToken]:
     account = world.do(create_service_account, boss, CreateServiceAccount("Log export", boss.id))
     return account.id, world.do(issue_token, boss, IssueToken(account.id, SCOPES, **more))
+
+
+def _execute(change: Any, connection: Any) -> None:
+    connection.execute(change)
 
 
 def resolve(world: World, text: str) -> ServiceAccount:
@@ -108,7 +113,7 @@ def test_the_database_refuses_a_token_without_end_or_with_a_late_one(world: Worl
     for end in (None, issued.token.issued_at + timedelta(days=90, seconds=1)):
         change = update(model.token).values(expires_at=end)
         with pytest.raises(IntegrityError):
-            world.run(world.house.store.write(Writer.PERFORM, lambda c, change=change: c.execute(change)))
+            world.write(functools.partial(_execute, change))
 
 
 def test_a_revoked_token_is_refused_at_once(world: World) -> None:

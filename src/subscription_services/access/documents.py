@@ -83,7 +83,7 @@ def operations_document(registry: Registry) -> str:
     for room, items in _by_room(registry):
         lines += [f"## {room}", ""]
         for item in items:
-            lines += [*_describe(item), ""]
+            lines += _describe(item)
     return "\n".join(lines)
 
 

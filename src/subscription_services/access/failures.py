@@ -11,7 +11,7 @@ from typing import Any
 
 from subscription_services.kernel import errors
 from subscription_services.kernel.needs import ApprovalsNeeded, OpenTask, RecentSignIn
-from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.operations import Operation, no_subject, own_account
 
 _PACKAGE = __name__.partition(".")[0]
 _NEEDS: dict[type, type[errors.DomainError]] = {
@@ -26,6 +26,8 @@ def failures(operation: Operation) -> list[type[errors.DomainError]]:
     found = {_NEEDS[type(need)] for need in operation.needs if type(need) in _NEEDS}
     if not operation.public and not operation.internal:
         found |= {errors.NotSignedIn, errors.Refusal}
+    if operation.subject not in (own_account, no_subject):
+        found |= {errors.NotFound} | _made_by(operation.subject, set())
     found |= _made_by(operation.run, set())
     if operation.prepare is not None:
         found |= _made_by(operation.prepare.run, set())
