@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subscription_services.billing.buyer import account_of
+from subscription_services.billing.buyer import contact_of
 from subscription_services.billing.model import InvoiceDocument
 from subscription_services.billing.paying import ensure_customer
 from subscription_services.billing.queries import (
@@ -28,6 +28,7 @@ from subscription_services.billing.requests import (
 from subscription_services.billing.tables import customer
 from subscription_services.kernel.actors import Role, Subscriber
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation, own_account
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage import update_row
@@ -65,10 +66,11 @@ def invoice_pdf(tx: ReadTransaction, ctx: Context, request: OneInvoice) -> Seen[
 def letter_facts(tx: ReadTransaction, ctx: Context, request: OnePayment) -> Seen[LetterFacts]:
     """What a letter about a payment says, and where it goes."""
     paying = find_payment(tx, request.id)
-    tries = len(terms_of(tx.connection).retry_days)
-    facts = LetterFacts(
-        account_of(tx, paying.account).email, document_of(tx, paying.invoice), paying, paying.attempt <= tries
-    )
+    contact = contact_of(tx, paying.account)
+    if contact is None:
+        raise NotFound()
+    more = paying.attempt <= len(terms_of(tx.connection).retry_days)
+    facts = LetterFacts(contact[0], document_of(tx, paying.invoice), paying, more)
     return Seen(facts, object=request.id, subject=paying.account)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import select, update
 
+from subscription_services.billing.buyer import contact_of
 from subscription_services.billing.errors import Mismatch
 from subscription_services.billing.invoicing import open_invoice
 from subscription_services.billing.model import UNDECIDED, Payment, PaymentState, Terms
@@ -24,7 +25,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage import insert_row, update_row
-from subscription_services.subscriptions import Subscription, advance, find
+from subscription_services.subscriptions import Subscription, advance, end, find
 
 _JOBS = SystemOnly("carried out by this room's jobs")
 
@@ -99,6 +100,8 @@ def close_payment(tx: Transaction, ctx: Context, request: OnePayment) -> Change[
 def open_period(tx: Transaction, ctx: Context, request: OneSubscription) -> Change[Subscription]:
     """Begin a subscription's next period when it is time, with its invoice and the charge of the saved card."""
     before = find(tx, request.id, lock=True)
+    if contact_of(tx, before.account) is None:
+        return Change(before, end(tx, ctx, before.id, "account closed"), subject=before.account)
     after = advance(tx, ctx, request.id)
     if after is None:
         return Change(before, before, subject=before.account)
