@@ -5,6 +5,7 @@ The stand-ins keep what they keep beside the data directory, never in it: they p
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -21,7 +22,8 @@ PROCESSOR_PORT = 8044
 def main() -> int:
     """Start the stand-ins, then the service in this process's place as the parent; stop them all at the end."""
     environment = dict(os.environ)
-    data = Path(environment.setdefault("SUBS_DATA", "var/data")).resolve()
+    data = Path(environment.get("SUBS_DATA", "var/data")).resolve()
+    environment["SUBS_DATA"] = str(data)
     beside = data.parent / f"{data.name}-sandbox"
     for folder in (data, beside):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,10 +61,10 @@ def main() -> int:
             "SUBS_BILLING_PUBLISHABLE_KEY": "pk_test_sandbox",
             "SUBS_BILLING_WEBHOOK_SECRET": webhook_secret,
         }
+        config = _write_config(beside / "subs.toml", environment)
         print(f"Sandbox: no real money moves. Letters are read at {mailbox_url}", flush=True)
-        print(
-            "First administrator: .venv/bin/subs bootstrap you@example.org 'Your Name' (in this directory)", flush=True
-        )
+        print(f"Operators, in another terminal: export SUBS_CONFIG={config}", flush=True)
+        print("then, once: .venv/bin/subs bootstrap you@example.org 'Your Name'", flush=True)
         service = subprocess.Popen([sys.executable, "-m", "subscription_services.cli", "run"], env=environment)
         for signal_name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_name, lambda number, frame: service.send_signal(signal.SIGTERM))
@@ -72,6 +74,27 @@ def main() -> int:
             child.terminate()
         for child in children:
             child.wait(10)
+
+
+def _write_config(path: Path, environment: dict[str, str]) -> Path:
+    """The settings of this run as a file, so that `subs` in another terminal speaks of the same installation."""
+    sections: dict[str, list[str]] = {"": [], "billing": [], "mail": []}
+    for variable, value in sorted(environment.items()):
+        if not variable.startswith("SUBS_") or variable == "SUBS_CONFIG":
+            continue
+        name = variable.removeprefix("SUBS_").lower()
+        head, _, tail = name.partition("_")
+        section, key = (head, tail) if head in sections and tail else ("", name)
+        if section == "mail" and key not in ("host", "port"):
+            section, key = "", name
+        sections[section].append(f"{key} = {json.dumps(value)}")
+    text = "\n".join(sections[""]) + "".join(
+        f"\n[{name}]\n" + "\n".join(lines) for name, lines in sections.items() if name and lines
+    )
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+    return path
 
 
 def _certificate(environment: dict[str, str]) -> str:

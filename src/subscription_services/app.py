@@ -29,6 +29,8 @@ from subscription_services.ledger.verify import verification, verify_log
 from subscription_services.storage.counters import DatabaseLimiter
 from subscription_services.storage.installation import check_stamp, log_origin_of, stamp
 from subscription_services.storage.migrate import check_revision
+from subscription_services.storage.postgres import PostgresStore
+from subscription_services.storage.sqlite import SqliteStore
 from subscription_services.visitors import Front
 from subscription_services.web.api import api_routes
 from subscription_services.web.call import Site
@@ -52,7 +54,7 @@ class House:
 
     settings: Settings
     ring: KeyRing
-    store: Store
+    store: SqliteStore | PostgresStore
     kernel: Kernel
     outbox: DatabaseOutbox
     log: Log
@@ -108,8 +110,8 @@ def build(
 
 
 def _assemble(
-    settings: Settings, house: HouseSettings, ring: KeyRing, store: Store, clock: Clock, random: Random,
-    more: tuple[Operation, ...], fresh: bool,
+    settings: Settings, house: HouseSettings, ring: KeyRing, store: SqliteStore | PostgresStore, clock: Clock,
+    random: Random, more: tuple[Operation, ...], fresh: bool,
 ) -> House:  # fmt: skip
     registry = Registry((*OPERATIONS, *more))
     access.know(registry)

@@ -8,9 +8,10 @@ import signal
 
 import structlog
 from granian.server import Server as Granian
+from starlette.types import ASGIApp
 
 from subscription_services import app
-from subscription_services.edge.listener import Listening, options, server
+from subscription_services.edge.listener import Listening, options
 from subscription_services.edge.redirect import redirect_app
 from subscription_services.jobs import run_worker
 from subscription_services.kernel.settings import HouseSettings
@@ -33,15 +34,14 @@ def serve() -> None:
 def redirect() -> None:
     """Plain HTTP: sends browsers to HTTPS, refuses API calls."""
     house = app.read_settings(os.environ).of(HouseSettings)
-    listener = server(
-        redirect_app(house.public_name, house.https_port), Listening(house.host, house.http_port, lifespan=False)
-    )
+    listening = Listening(house.host, house.http_port, lifespan=False)
+    Granian("subscription_services.parts:redirecting", factory=True, workers=1, **options(listening)).serve()
 
-    async def until_told() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listener.stop)
-        await listener.serve()
 
-    asyncio.run(until_told())
+def redirecting() -> ASGIApp:
+    """Factory for granian."""
+    house = app.read_settings(os.environ).of(HouseSettings)
+    return redirect_app(house.public_name, house.https_port)
 
 
 def work() -> None:

@@ -25,7 +25,7 @@ from subscription_services.kernel.settings import HouseSettings, Settings
 
 READY_SECONDS = 60
 STOP_SECONDS = 20
-PARTS = ("serve", "redirect", "work")
+DOORS = ("serve", "redirect")
 log = structlog.get_logger("serving")
 
 
@@ -50,11 +50,13 @@ class Supervisor:
         """Until SIGTERM or SIGINT; returns the exit status."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        for name in PARTS:
+        for name in DOORS:
             self._parts.append(_Part(name, self._start(name)))
         try:
             if not self._wait_until_ready():
-                return 0 if self._stopping else 1
+                return 0
+            # the worker's live checks go through the doors, so these are open first
+            self._parts.append(_Part("work", self._start("work")))
             print(f"Ready: {self._house.public_url}", flush=True)
             while not self._stopping:
                 self._look_after()

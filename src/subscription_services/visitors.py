@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from subscription_services import access, identity
 from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
+from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.web.call import Navigation, Visitor, origin_of
 from subscription_services.web.page import NavItem, Person
@@ -25,8 +26,8 @@ VISITORS = (
 SUBSCRIBERS = (
     NavItem("Overview", "/account", icon="home"),
     NavItem("Plans", "/plans", icon="box"),
-    NavItem("Subscriptions", "/subscriptions", icon="refresh", under="/subscriptions"),
-    NavItem("Invoices", "/invoices", icon="file", under="/invoices"),
+    NavItem("Subscriptions", "/subscriptions", icon="repeat", under="/subscriptions"),
+    NavItem("Invoices", "/invoices", icon="receipt", under="/invoices"),
     NavItem("Payment methods", "/account/payment-methods", icon="card"),
     NavItem("Two-factor", "/account/two-factor", icon="shield", under="/account/two-factor"),
     NavItem("Devices", "/account/devices", icon="device"),
@@ -58,9 +59,12 @@ class Front:
     async def visitor(self, request: Request) -> Visitor:
         """The actor of a request: bearer token, session cookie, or nobody. Raises NotSignedIn for a bad token."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            return Visitor(await access.service_account_of(self.kernel, token.strip()))
         cookie = request.cookies.get(identity.SESSION_COOKIE)
+        if scheme.lower() == "bearer":
+            if token.startswith(access.TOKEN_PREFIX):
+                return Visitor(await access.service_account_of(self.kernel, token.strip()))
+            # a person's program (the command line) sends its session this way: no cookie, so nothing to forge
+            cookie = token.strip()
         if not cookie:
             return Visitor()
         now = self.kernel.clock()
@@ -70,13 +74,15 @@ class Front:
             )
         )
         if found is None:
+            if scheme:
+                raise NotSignedIn()
             return Visitor()
         if found.touch_due:
             touch = identity.TouchSession(found.session)
             await perform(self.kernel, identity.touch_session, System("identity.sessions"), touch,
                           origin=origin_of(request, "page"))  # fmt: skip
         person = Person(found.name, found.email)
-        if found.team:
+        if found.kind == "team":
             roles = await self.kernel.store.read(lambda c: access.roles_of(c, found.account, now))
             detail = ", ".join(sorted(role.value for role in roles)) or "team, no role yet"
             member = TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
@@ -88,7 +94,7 @@ class Front:
         match visitor.actor:
             case Subscriber():
                 return Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
-            case TeamMember():
-                return Navigation(access.TEAM_NAVIGATION, ACCOUNT, FOOTER)
+            case TeamMember() as member:
+                return Navigation(access.team_navigation(member.roles), ACCOUNT, FOOTER)
             case Anonymous() | ServiceAccount() | System():
                 return Navigation(VISITORS, (), FOOTER)

@@ -15,9 +15,11 @@ from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
 from .programs import resolve_token, service_account_of
+from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
-    "LETTERS", "OPERATIONS", "Bootstrap", "DatabaseApprovals", "Enrolment", "HouseAuthority", "bootstrap", "checks",
+    "LETTERS", "OPERATIONS", "TOKEN_PREFIX", "Bootstrap", "DatabaseApprovals", "Enrolment", "HouseAuthority",
+    "bootstrap", "checks",
     "know", "operations_document", "resolve_token", "roles_document", "roles_of", "routes", "service_account_of",
     "team_navigation",
 ]  # fmt: skip

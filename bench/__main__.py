@@ -1,0 +1,37 @@
+"""`python -m bench [NAME ...]`: run all benchmarks, or those named."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import seal, trees, web, writes
+from bench.measure import Ratio
+
+ALL = {"seal": seal.run, "trees": trees.run, "writes": writes.run, "web": web.run}
+
+
+def main() -> int:
+    chosen = sys.argv[1:] or list(ALL)
+    if unknown := set(chosen) - set(ALL):
+        print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    rows: list[Ratio] = []
+    for name in chosen:
+        print(f"running {name} ...", file=sys.stderr, flush=True)
+        rows += ALL[name]()
+    table = Table("What", "a second", "Baseline", "a second", "Ratio (min, median, max)", "Goal")
+    for row in rows:
+        low, middle, high = row.spread
+        goal = f">= {row.goal:g}" if row.goal else "-"
+        mark = "" if not row.goal else (" met" if middle >= row.goal else " MISSED")
+        table.add_row(row.what, f"{row.ours:,.0f}", row.baseline, f"{row.theirs:,.0f}",
+                      f"{low:.2f}  {middle:.2f}  {high:.2f}", goal + mark)  # fmt: skip
+    Console(width=170).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Operators at the command line: the first administrator, and acting as a person over the API."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import msgspec
+
+from subscription_services import access, app
+from subscription_services.kernel.actors import System
+from subscription_services.kernel.errors import Invalid, Refusal, Unavailable
+from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.perform import perform
+from subscription_services.kernel.settings import HouseSettings
+
+
+def bootstrap(environment: Mapping[str, str], email: str, name: str) -> str:
+    """Make the first administrator; the answer is their enrolment link. Works once ever (AlreadyBootstrapped)."""
+    settings = app.read_settings(environment)
+    app.prepare(settings)
+    house = app.build(settings)
+    try:
+        request = access.Bootstrap(email, name)
+        made = asyncio.run(perform(house.kernel, access.bootstrap, System("cli.bootstrap"), request))
+    finally:
+        house.close()
+    return f"{settings.of(HouseSettings).public_url}/enrol?token={made.token}"
+
+
+def call(environment: Mapping[str, str], email: str, name: str, fields: Sequence[str]) -> str:
+    """Sign in as a person (password and code are asked for), carry out one operation, sign out. Returns JSON.
+
+    Raises Invalid, Refusal with the service's own words, Unavailable when it does not answer.
+    """
+    settings = app.read_settings(environment)
+    house = settings.of(HouseSettings)
+    operation = next((item for item in app.OPERATIONS if item.name == name), None)
+    if operation is None or operation.internal:
+        raise Invalid(f"There is no operation {name}. `subs operations` lists them.")
+    given = dict(_pair(text) for text in fields)
+    origin = house.public_url
+    certificate = str(app.certificate(house).certificate)
+    with httpx.Client(base_url=origin, verify=certificate, trust_env=False) as client:
+        try:
+            client.headers["authorization"] = f"Bearer {_sign_in(client, email)}"
+            return json.dumps(_send(client, operation, given))
+        except httpx.HTTPError as error:
+            raise Unavailable(f"The service at {origin} does not answer. Is it running? (make run)") from error
+        finally:
+            if "authorization" in client.headers:
+                client.post("/api/identity.sign_out", json={})
+
+
+def _sign_in(client: httpx.Client, email: str) -> str:
+    signed = _read(
+        client.post("/api/identity.sign_in", json={"email": email, "password": getpass.getpass("Password: ")})
+    )
+    if signed["challenge"]:
+        code = {"challenge": signed["challenge"], "code": getpass.getpass("Code: ")}
+        signed = _read(client.post("/api/identity.sign_in_code", json=code))
+    return str(signed["token"])
+
+
+def _send(client: httpx.Client, operation: Operation, given: dict[str, str]) -> Any:
+    path = f"/api/{operation.name}"
+    if not operation.changes:
+        return _read(client.get(path, params=given))
+    try:
+        request = msgspec.convert(given, operation.request, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"{operation.name}: {error}") from error
+    return _read(client.post(path, content=msgspec.json.encode(request), headers={"content-type": "application/json"}))
+
+
+def _read(answer: httpx.Response) -> Any:
+    if answer.is_success:
+        return answer.json()
+    problem = answer.json()
+    raise Refusal(f"{problem.get('title', 'Refused')}: {problem.get('detail', '')}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise Invalid(f"{text!r} is not name=value.")
+    return name, value
