@@ -29,6 +29,7 @@ from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.operations import Change, Declined, Public, Registry, operation
 from subscription_services.kernel.perform import Kernel
 from subscription_services.kernel.transaction import Transaction
+from subscription_services.keys import jobs as keys_jobs
 from subscription_services.ledger.sequencer import sequence
 from subscription_services.testing import World
 from subscription_services.web.call import Call, Navigation, Site, Visitor
@@ -85,7 +86,7 @@ def room(world: World, checks: Iterable[Check] = ()) -> tuple[Kernel, DatabaseOu
     register = trust.make_register(checks)
     doors = lambda kernel: Doors(kernel, world.house.settings, "https://localhost:1", "http://localhost:1", "")  # noqa: E731
     outbox = DatabaseOutbox(JobKinds(trust.kinds(register, doors)), system_random)
-    registry = Registry((*trust.OPERATIONS, sign_in))
+    registry = Registry((*trust.OPERATIONS, *keys_jobs.OPERATIONS, sign_in))
     return replace(world.house.kernel, registry=registry, outbox=outbox), outbox, register
 
 

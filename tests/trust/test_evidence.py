@@ -18,7 +18,7 @@ from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.errors import LogTampered
 from subscription_services.ledger.verify import verify_log
 from subscription_services.testing import World
-from subscription_services.trust import PROMISES, canary, checks, record, run_check, schedules, transport
+from subscription_services.trust import PROMISES, canary, checks, key_access, record, run_check, schedules, transport
 from tests.trust.bad_servers import answer, bad
 from tests.trust.served import Served, room, through
 from tests.trust.test_status import KEPT, Room, check
@@ -231,3 +231,35 @@ def test_every_check_of_the_foundation_runs_on_the_real_house(world: World, tmp_
     assert {name: finding.says for name, finding in found.items() if finding.verdict is not Verdict.KEPT} == {}
     _, _, register = room(world, mine)
     assert {schedule.name for schedule in schedules(register)} == {f"trust.{item.promise}" for item in mine}
+
+
+KEY_CHECKS = [key_access.foreign_keys_refused, key_access.access_recorded]
+
+
+@pytest.mark.parametrize("run", KEY_CHECKS)
+def test_key_accesses_are_guarded_and_recorded(world: World, run: Callable[[Doors], Any]) -> None:
+    kernel, _, _ = room(world)
+    doors = Doors(kernel, world.house.settings, "", "", "")
+    for _ in range(2):
+        world.clock.advance(minutes=15)
+        found = world.run(run(doors))
+        assert found.verdict is Verdict.KEPT, found
+
+
+@pytest.mark.parametrize("run", KEY_CHECKS)
+def test_an_access_that_is_not_in_the_log_breaks_the_promise(world: World, run: Callable[[Doors], Any]) -> None:
+    class Silent:
+        def append(self, connection: Any, events: Any) -> None:
+            """Forget everything."""
+
+    kernel, _, _ = room(world)
+    doors = Doors(replace(kernel, log=Silent()), world.house.settings, "", "", "")
+    assert world.run(run(doors)).verdict is Verdict.BROKEN
+
+
+def test_a_key_given_to_the_wrong_caller_breaks_the_promise(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel, _, _ = room(world)
+    monkeypatch.setattr(key_access, "FOREIGN", ("trust.other",))
+    found = world.run(key_access.foreign_keys_refused(Doors(kernel, world.house.settings, "", "", "")))
+    assert found.verdict is Verdict.BROKEN
+    assert found.evidence["given"] == 1

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from subscription_services.kernel.checks import Check, Doors, Finding
 
-from . import canary, record, transport
+from . import canary, key_access, record, transport
 
 OFTEN = timedelta(minutes=5)
 SOMETIMES = timedelta(minutes=15)
@@ -57,6 +57,19 @@ def checks(verify: record.Verify, typist: canary.Typist | None = None) -> list[C
             "newest rows of every table for it, raw and in the usual encodings. No store file may be unencrypted.",
             hunt,
             HOURLY,
+        ),
+        Check(
+            "kms.audit",
+            "We use a key of our own and then look for that access in the log, with caller, purpose and outcome.",
+            key_access.access_recorded,
+            SOMETIMES,
+        ),
+        Check(
+            "kms.policy",
+            "We ask the key service for keys that belong to other parts of the service. Each try must be refused, and "
+            "the refusal must stand in the log.",
+            key_access.foreign_keys_refused,
+            SOMETIMES,
         ),
         Check(
             "log.tamper-evident",
