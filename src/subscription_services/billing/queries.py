@@ -121,7 +121,7 @@ def client_secret_of(tx: ReadTransaction, payment_id: str) -> str:
 def invoices_of(tx: ReadTransaction, account: str, limit: int = 200) -> tuple[Invoice, ...]:
     """Newest first."""
     statement = select(*_INVOICE).where(invoice.c.account == account)
-    ordered = statement.order_by(invoice.c.created_at.desc(), invoice.c.id.desc()).limit(limit)
+    ordered = statement.order_by(invoice.c.created_at.desc(), invoice.c.number.desc()).limit(limit)
     return tuple(invoice_of(row) for row in tx.connection.execute(ordered))
 
 
@@ -149,7 +149,7 @@ def credits_of(tx: ReadTransaction, payment_id: str) -> tuple[CreditNote, ...]:
     return tuple(
         CreditNote(row.id, row.number, Money(row.amount, row.currency), RefundReason(row.reason),
                    RefundState(row.state), row.created_at)
-        for row in tx.connection.execute(statement.order_by(refund.c.created_at))
+        for row in tx.connection.execute(statement.order_by(refund.c.number))
     )  # fmt: skip
 
 
