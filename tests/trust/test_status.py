@@ -118,6 +118,16 @@ def test_a_check_that_raises_could_not_check_and_its_words_stay_out(world: World
     assert b"ada@" not in msgspec.json.encode(world.events())
 
 
+def test_a_wordy_check_is_cut_short_and_still_recorded(world: World) -> None:
+    figures: dict[str, str | int] = {f"figure {number} {'x' * 90}": "y" * 900 for number in range(60)}
+    here = Room(world, check("transit.tls13", Finding(Verdict.BROKEN, "z" * 2000, figures)))
+    here.run()
+    found = here.of("transit.tls13")
+    assert found.state == "broken"
+    assert len(found.finding) == 1000
+    assert len(found.evidence) == 40
+
+
 def test_a_check_has_a_time_limit(world: World) -> None:
     async def sleep(doors: Doors) -> Finding:
         await asyncio.sleep(30)

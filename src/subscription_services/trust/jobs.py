@@ -17,7 +17,17 @@ from subscription_services.kernel.clock import monotonic
 from subscription_services.kernel.perform import Kernel, perform
 
 from .model import check as check_table
-from .operations import DeclareChecks, DeclaredCheck, RecordRun, declare_checks, record_run
+from .operations import (
+    LONGEST_FIGURE,
+    LONGEST_NAME,
+    LONGEST_SENTENCE,
+    MOST_FIGURES,
+    DeclareChecks,
+    DeclaredCheck,
+    RecordRun,
+    declare_checks,
+    record_run,
+)
 from .register import Register
 
 TIME_LIMIT = 40.0
@@ -83,7 +93,12 @@ async def run_check(check: Check, doors: Doors, limit: float = TIME_LIMIT) -> Fi
 
 
 def _record(check: Check, finding: Finding, milliseconds: int) -> RecordRun:
-    return RecordRun(check.promise, finding.verdict.value, finding.says, milliseconds, dict(finding.evidence))
+    """What is too long to keep is cut: a wordy check must not look like one that never ran."""
+    evidence = {
+        name[:LONGEST_NAME]: value[:LONGEST_FIGURE] if isinstance(value, str) else value
+        for name, value in list(finding.evidence.items())[:MOST_FIGURES]
+    }
+    return RecordRun(check.promise, finding.verdict.value, finding.says[:LONGEST_SENTENCE], milliseconds, evidence)
 
 
 def _maker(promise: str) -> Callable[[datetime], msgspec.Struct]:

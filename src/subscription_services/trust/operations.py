@@ -20,11 +20,11 @@ from .proof import ProvedRun, prove_run
 from .queries import Run, TrustStatus, recent_runs, status_now
 
 PromiseId = Annotated[str, msgspec.Meta(min_length=3, max_length=60, pattern=r"^[a-z]+\.[a-z0-9-]+$")]
-Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-Figures = Annotated[
-    dict[Annotated[str, msgspec.Meta(min_length=1, max_length=60)], Annotated[str, msgspec.Meta(max_length=500)] | int],
-    msgspec.Meta(max_length=40),
-]
+LONGEST_SENTENCE, LONGEST_NAME, LONGEST_FIGURE, MOST_FIGURES = 1000, 60, 500, 40
+Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_SENTENCE)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+Figure = Annotated[str, msgspec.Meta(max_length=LONGEST_FIGURE)] | int
+Figures = Annotated[dict[Name, Figure], msgspec.Meta(max_length=MOST_FIGURES)]
 ONLY_CHECKS = SystemOnly("the job that runs the checks")
 EVERYBODY = Public("the security page is for everybody")
 
