@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyotp
 from sqlalchemy import delete, select, update
@@ -29,9 +29,24 @@ def matching_step(secret: str, code: str, now: datetime, after: int) -> int | No
         return None
     present = int(now.timestamp()) // STEP
     totp = pyotp.TOTP(secret)
-    for step in range(present - DRIFT, present + DRIFT + 1):
+    for step in range(max(0, present - DRIFT), present + DRIFT + 1):
         if hmac.compare_digest(totp.at(step * STEP), plain) and step > after:
             return step
+    return None
+
+
+def hours_off(secret: str, code: str, now: datetime) -> timedelta | None:
+    """How far the clock of a device must be off for it to show this code; None when no time within a day fits.
+
+    Only for the person who is setting the secret up: to a stranger it would tell codes of the future.
+    """
+    present = int(now.timestamp()) // STEP
+    totp = pyotp.TOTP(secret)
+    plain = "".join(code.split())
+    for distance in range(DRIFT + 1, 24 * 3600 // STEP):
+        for step in (present + distance, present - distance):
+            if hmac.compare_digest(totp.at(step * STEP).encode(), plain.encode()):
+                return timedelta(seconds=(step - present) * STEP)
     return None
 
 
