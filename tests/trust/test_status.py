@@ -118,6 +118,23 @@ def test_a_check_that_raises_could_not_check_and_its_words_stay_out(world: World
     assert b"ada@" not in msgspec.json.encode(world.events())
 
 
+def test_a_check_that_could_not_be_carried_out_is_tried_again_soon(world: World) -> None:
+    findings: list[Finding | Exception] = [KEPT, ConnectionRefusedError()]
+
+    async def run(doors: Doors) -> Finding:
+        found = findings.pop()
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    here = Room(world, Check("rest.aes256", "We look.", run, timedelta(hours=1)))
+    here.run()
+    assert here.of("rest.aes256").state == "could_not_check"
+    world.clock.advance(seconds=20)
+    assert world.run(run_due(here.kernel, here.outbox, "test")) == 1
+    assert here.of("rest.aes256").state == "kept"
+
+
 def test_a_wordy_check_is_cut_short_and_still_recorded(world: World) -> None:
     figures: dict[str, str | int] = {f"figure {number} {'x' * 90}": "y" * 900 for number in range(60)}
     here = Room(world, check("transit.tls13", Finding(Verdict.BROKEN, "z" * 2000, figures)))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 from sqlalchemy import select
 
-from subscription_services.jobs import GiveUp, JobKind, Schedule
+from subscription_services.jobs import GiveUp, JobKind, Schedule, taken_job
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.checks import Check, Doors, Finding, Verdict
 from subscription_services.kernel.clock import monotonic
+from subscription_services.kernel.errors import Unavailable
 from subscription_services.kernel.perform import Kernel, perform
 
 from .model import check as check_table
@@ -47,6 +48,11 @@ class NoSuchCheck(GiveUp):
     message = "This promise has no check any more."
 
 
+class CheckAgainSoon(Unavailable):
+    code = "could-not-check"
+    message = "The check could not be carried out; it is tried again before its next turn."
+
+
 def kinds(register: Register, doors: Callable[[Kernel], Doors]) -> list[JobKind]:
     """The room's kinds of jobs. `doors` says how the checks reach the running service."""
 
@@ -58,8 +64,10 @@ def kinds(register: Register, doors: Callable[[Kernel], Doors]) -> list[JobKind]
         started = monotonic()
         finding = await run_check(check, doors(kernel))
         await perform(kernel, record_run, ACTOR, _record(check, finding, int((monotonic() - started) * 1000)))
+        if finding.verdict is Verdict.COULD_NOT_CHECK and not taken_job().last:
+            raise CheckAgainSoon()
 
-    return [JobKind("trust.run_check", RunCheck, handle, attempts=2)]
+    return [JobKind("trust.run_check", RunCheck, handle, attempts=5, first_pause=timedelta(seconds=20))]
 
 
 def schedules(register: Register) -> tuple[Schedule, ...]:
