@@ -21,7 +21,8 @@ def create() -> ASGIApp:
     """Factory for granian: settings from the environment, everything opened in this process."""
     settings = app.read_settings(os.environ)
     configure(settings.of(HouseSettings).log_level)
-    return application(app.build(settings))
+    house = app.build(settings)
+    return _with_lifespan(application(house), lambda: _keep_house(house))
 
 
 def application(house: app.House) -> ASGIApp:
@@ -37,9 +38,7 @@ def application(house: app.House) -> ASGIApp:
         machine_paths=house.routes.machine_paths(),
     )
     inner = house.routes.application(house.site)
-    return _with_lifespan(
-        protect(inner, edge, random=kernel.random, new_id=lambda: ids.new("req")), lambda: _keep_house(house)
-    )
+    return protect(inner, edge, random=kernel.random, new_id=lambda: ids.new("req"))
 
 
 def _with_lifespan(inner: ASGIApp, background: Callable[[], Awaitable[None]]) -> ASGIApp:

@@ -39,7 +39,8 @@ def weakness(password: str, *known: str) -> str | None:
     if len(text) > LONGEST:
         return f"Use at most {LONGEST} characters."
     folded = text.casefold()
-    if any(part in _common() for part in (folded, folded.strip("0123456789!?."), _unit(folded))) or len(set(folded)) < 5:
+    forms = (folded, folded.strip("0123456789!?. "), _unit(folded))
+    if not forms[1] or len(set(folded)) < 5 or any(form in _common() for form in forms):
         return "This password is among those that attackers try first. Choose another."
     for word in (*known, *_PRODUCT_WORDS):
         for part in (word, word.partition("@")[0]):
