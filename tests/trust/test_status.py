@@ -160,6 +160,8 @@ def test_a_check_has_a_time_limit(world: World) -> None:
 def test_a_removed_check_is_not_built_any_more_and_the_log_says_who_removed_it(world: World) -> None:
     here = Room(world, check("transit.tls13", KEPT), check("transit.https", KEPT))
     here.run()
+    assert len(world.events("trust.declare_checks")) == 1
+    world.clock.advance(minutes=1)
     fewer = Room(world, check("transit.https", KEPT))
     fewer.run()
     assert fewer.of("transit.tls13").state == "not_built"

@@ -56,11 +56,14 @@ class CheckAgainSoon(Unavailable):
 def kinds(register: Register, doors: Callable[[Kernel], Doors]) -> list[JobKind]:
     """The room's kinds of jobs. `doors` says how the checks reach the running service."""
 
+    declaring = asyncio.Lock()
+
     async def handle(kernel: Kernel, job: RunCheck) -> None:
         check = register.checks.get(job.promise)
         if check is None:
             raise NoSuchCheck()
-        await declare(kernel, register)
+        async with declaring:  # checks that start together would each declare the same
+            await declare(kernel, register)
         started = monotonic()
         finding = await run_check(check, doors(kernel))
         await perform(kernel, record_run, ACTOR, _record(check, finding, int((monotonic() - started) * 1000)))
