@@ -45,7 +45,9 @@ def _add_guards(path: Path) -> None:
     lines.append("}")
     text = path.read_text()
     text = text.replace("\n\ndef upgrade() -> None:\n", "\n" + "\n".join(lines) + "\n\n\ndef upgrade() -> None:\n")
-    text += "    for statement in GUARDS[op.get_bind().dialect.name]:\n        op.execute(sa.DDL(statement.replace('%', '%%')))\n"
+    text += (
+        "    for statement in GUARDS[op.get_bind().dialect.name]:\n        op.get_bind().exec_driver_sql(statement)\n"
+    )
     path.write_text(text)
 
 

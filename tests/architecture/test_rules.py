@@ -31,7 +31,9 @@ def test_only_the_closed_list_opens_write_transactions() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Writer":
                 found.setdefault(name, set()).add(node.attr)
-    assert {name: used - WRITERS.get(name, set()) for name, used in found.items() if used - WRITERS.get(name, set())} == {}
+    assert {
+        name: used - WRITERS.get(name, set()) for name, used in found.items() if used - WRITERS.get(name, set())
+    } == {}
 
 
 def test_nobody_reaches_the_writing_engine() -> None:

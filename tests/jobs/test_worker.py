@@ -11,7 +11,15 @@ import pytest
 from sqlalchemy import select
 
 from subscription_services.jobs import (
-    DatabaseOutbox, GiveUp, JobKind, JobKinds, Schedule, recent_jobs, run_due, taken_job, wait_until_done,
+    DatabaseOutbox,
+    GiveUp,
+    JobKind,
+    JobKinds,
+    Schedule,
+    recent_jobs,
+    run_due,
+    taken_job,
+    wait_until_done,
 )  # fmt: skip
 from subscription_services.jobs.model import job
 from subscription_services.jobs.worker import _plan

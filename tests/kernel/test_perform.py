@@ -12,12 +12,26 @@ from sqlalchemy import Column, MetaData, String, Table, select
 from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, Subscriber, System, TeamMember
 from subscription_services.kernel.context import Context, Origin
 from subscription_services.kernel.errors import (
-    ApprovalNeeded, Conflict, IdempotencyMismatch, Invalid, NotFound, NotSignedIn, Refusal, SecondFactorNeeded,
-    StepUpNeeded, TooMany,
+    ApprovalNeeded,
+    Conflict,
+    IdempotencyMismatch,
+    Invalid,
+    NotFound,
+    NotSignedIn,
+    Refusal,
+    SecondFactorNeeded,
+    StepUpNeeded,
+    TooMany,
 )  # fmt: skip
 from subscription_services.kernel.needs import approvals, recent_sign_in
 from subscription_services.kernel.operations import (
-    Change, Declined, Limit, Public, Seen, SystemOnly, operation,
+    Change,
+    Declined,
+    Limit,
+    Public,
+    Seen,
+    SystemOnly,
+    operation,
 )  # fmt: skip
 from subscription_services.kernel.perform import flush_refusals, perform
 from subscription_services.kernel.transaction import ReadTransaction, Transaction

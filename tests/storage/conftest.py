@@ -15,5 +15,5 @@ def house(place: tuple[Path, str]) -> Iterator[World]:
     """A world with the sample table and its operations."""
     data, database = place
     with World.open(data, database, more=OPERATIONS) as world:
-        sample.metadata.create_all(world.house.store.write_engine)  # type: ignore[attr-defined]
+        sample.metadata.create_all(world.house.store.write_engine)
         yield world

@@ -41,7 +41,7 @@ def load(data: Path, database: str, name: str, limit: int = 0) -> Iterator[subpr
 
 def prepare(data: Path, database: str) -> None:
     with World.open(data, database, more=OPERATIONS) as world:
-        sample.metadata.create_all(world.house.store.write_engine)  # type: ignore[attr-defined]
+        sample.metadata.create_all(world.house.store.write_engine)
 
 
 def acknowledged(process: subprocess.Popen[str]) -> set[str]:

@@ -784,4 +784,4 @@ def upgrade() -> None:
     )
     # ### end Alembic commands ###
     for statement in GUARDS[op.get_bind().dialect.name]:
-        op.execute(sa.DDL(statement.replace("%", "%%")))
+        op.get_bind().exec_driver_sql(statement)
