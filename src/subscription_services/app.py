@@ -127,6 +127,7 @@ def _assemble(
         registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,
         authority=access.HouseAuthority(), approvals=access.DatabaseApprovals(),
         limiter=DatabaseLimiter(store, ring.for_caller("storage"), clock), clock=clock, random=random, pools=pools,
+        guard=_refuse_card_numbers,
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
     identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)
@@ -144,6 +145,11 @@ def _assemble(
         *trust.schedules(register),
     )
     return House(settings, ring, store, kernel, outbox, log, register, table, site, schedules)
+
+
+def _refuse_card_numbers(field: str, text: str) -> None:
+    if billing.contains_card_number(text):
+        raise billing.CardNumberRefused(fields={field: billing.CardNumberRefused.message})
 
 
 def _log_origin(store: Store, house: HouseSettings, fresh: bool) -> str:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from subscription_services import access, identity
 from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
-from subscription_services.kernel.errors import NotSignedIn
+from subscription_services.kernel.errors import NotSignedIn, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.web.call import Navigation, Visitor, origin_of
 from subscription_services.web.page import NavItem, Person

@@ -272,3 +272,11 @@ def test_strangers_cannot_fill_the_log(house: World) -> None:
     (flood,) = house.events("kernel.refusals")
     assert (flood.count, flood.outcome) == (40, "refused")
     assert house.run(flush_refusals(house.house.kernel)) == 0
+
+
+def test_a_card_number_is_refused_in_every_field_of_every_operation(house: World) -> None:
+    for typed in ("4242 4242 4242 4242", "my card is 4000-0000-0000-0002 thanks"):
+        with pytest.raises(Invalid) as caught:
+            house.do(look, house.subscriber(), Note(id=typed))
+        assert "id" in caught.value.fields
+    assert all("4242" not in str(event) for event in house.events())

@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from . import authorise, idempotency
-from .actors import Actor, Anonymous, Subscriber
+from .actors import Actor, Anonymous, Subscriber, System
 from .clock import Clock, Random
 from .context import Context, Origin
 from .deferred import Deferred
@@ -50,6 +50,7 @@ class Kernel:
     clock: Clock
     random: Random
     pools: Mapping[str, Executor]
+    guard: Callable[[str, str], None] | None = None
     refusals: Refusals = field(default_factory=Refusals)
     deferred: Deferred = field(default_factory=Deferred)
 
@@ -94,6 +95,8 @@ async def perform(
     ctx = kernel.context(actor, origin, correlation_id, idempotency_key)
     try:
         checked = _validate(operation, request)
+        if not isinstance(actor, System):
+            _guard(kernel, checked)
         await _limit(kernel, operation, ctx, checked)
         claimed = authorise.claimed_standing(ctx)
         authorise.permit(operation, ctx, claimed)
@@ -117,6 +120,24 @@ def _validate(operation: Operation, request: msgspec.Struct) -> msgspec.Struct:
         return msgspec.convert(msgspec.to_builtins(request), operation.request)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
+
+
+def _guard(kernel: Kernel, request: msgspec.Struct) -> None:
+    """What may never be typed into any field (a full card number) is refused before anything sees it."""
+    if kernel.guard is not None:
+        for name, text in _texts(msgspec.to_builtins(request)):
+            kernel.guard(name, text)
+
+
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, name or str(key))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item, name)
 
 
 async def _limit(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
