@@ -63,6 +63,7 @@ class ServiceAccountRow(msgspec.Struct, frozen=True):
     id: str
     name: str
     owner: str
+    owner_name: str
     state: ServiceAccountState
     created_at: datetime
     expires_at: datetime
@@ -132,12 +133,15 @@ def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) ->
     issued: dict[str, list[Token]] = defaultdict(list)
     for row in tx.connection.execute(tokens):
         issued[row.service_account].append(token_of(row))
+    rows = tx.connection.execute(statement).all()
+    names = {item.id: item.name for item in accounts.people(tx, sorted({row.owner for row in rows}))}
     return [
         ServiceAccountRow(
-            id=row.id, name=row.name, owner=row.owner, state=ServiceAccountState(row.state),
-            created_at=row.created_at, expires_at=row.expires_at, tokens=issued.get(row.id, []),
+            id=row.id, name=row.name, owner=row.owner, owner_name=names.get(row.owner, ""),
+            state=ServiceAccountState(row.state), created_at=row.created_at, expires_at=row.expires_at,
+            tokens=issued.get(row.id, []),
         )
-        for row in tx.connection.execute(statement)
+        for row in rows
     ]  # fmt: skip
 
 

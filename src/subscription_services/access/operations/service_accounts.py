@@ -73,10 +73,12 @@ def create_service_account(
     if not found or not found[0].open or not found[0].team:
         raise NotATeamMember(fields={"owner": "Choose a team member whose account is open."})
     made = queries.ServiceAccountRow(
-        id=ctx.ids.new("svc"), name=request.name, owner=request.owner, state=model.ServiceAccountState.ACTIVE,
-        created_at=ctx.now, expires_at=ctx.now + timedelta(days=request.days), tokens=[],
+        id=ctx.ids.new("svc"), name=request.name, owner=request.owner, owner_name=found[0].name,
+        state=model.ServiceAccountState.ACTIVE, created_at=ctx.now,
+        expires_at=ctx.now + timedelta(days=request.days), tokens=[],
     )  # fmt: skip
-    values = {name: value for name, value in msgspec.structs.asdict(made).items() if name != "tokens"}
+    known = model.service_account.c
+    values = {name: value for name, value in msgspec.structs.asdict(made).items() if name in known}
     try:
         tx.connection.execute(insert(model.service_account), {**values, "created_by": ctx.actor.id})
     except IntegrityError as error:

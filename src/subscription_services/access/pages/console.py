@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from subscription_services.access import catalogue
-from subscription_services.access.operations.people import MyPermissions, Permissions, my_permissions
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
-from subscription_services.kernel.errors import NotFound, NotSignedIn, Refusal, SecondFactorNeeded
+from subscription_services.kernel.errors import NotFound, NotSignedIn, SecondFactorNeeded
 from subscription_services.web.call import Call
 from subscription_services.web.page import NavItem
 
@@ -35,27 +34,22 @@ def team_navigation(roles: Iterable[Role]) -> tuple[NavItem, ...]:
     return tuple(found)
 
 
-async def enter(call: Call, *operations: str) -> Permissions:
-    """What this team member may do. Raises NotSignedIn, NotFound for subscribers, SecondFactorNeeded before anything
-    else, and Refusal where one of `operations` is not theirs."""
+def enter(call: Call) -> frozenset[str]:
+    """The names of what this team member may do, by the roles they came with: what the pages offer. perform() decides.
+
+    Raises NotSignedIn, NotFound for everybody who is not on the team, and SecondFactorNeeded before anything else.
+    """
     if isinstance(call.actor, Anonymous):
         raise NotSignedIn()
     if not isinstance(call.actor, TeamMember):
         raise NotFound()
     if not call.actor.second_factor:
         raise SecondFactorNeeded()
-    mine: Permissions = await call.perform(my_permissions, MyPermissions())
-    if not set(operations) <= names(mine):
-        raise Refusal()
-    return mine
+    roles = call.actor.roles
+    return frozenset(item.name for item in call.site.kernel.registry if roles & set(item.by))
 
 
 def short(identifier: str) -> str:
     """An id as a table can show it: the kind, and the end, which tells ids of one moment apart."""
     head, found, tail = identifier.partition("_")
     return f"{head}_…{tail[-8:]}" if found and len(tail) == 32 else identifier
-
-
-def names(permissions: Permissions) -> set[str]:
-    """The names of the operations."""
-    return {item.operation for item in permissions.operations}

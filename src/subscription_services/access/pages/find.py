@@ -18,10 +18,11 @@ from subscription_services.web.forms import FormState, parse
 from subscription_services.web.routes import Handler, Route, get
 from subscription_services.web.words import money_text, time_text
 
-from .console import enter, names
+from .console import enter
 
 FIND = "identity.find_person"
-LABELS = {"who": "E-mail or account", "reason": "Reason"}
+LABELS = {"who": "an address or account", "reason": "a reason"}
+WORDS = {"id": "Account", "email": "E-mail", "created_at": "Since", "verified_at": "Verified"}
 # title, operation, and the fields worth a column, as far as the answer has them
 SECTIONS = (
     ("Subscriptions", "subscriptions.of_person", ("plan_name", "status", "price", "period_end", "id")),
@@ -47,7 +48,7 @@ def find_routes() -> tuple[Route, ...]:
 def _show_find(find: Operation) -> Handler:
     async def show_find(call: Call) -> Response:
         """The form, and the person found with what belongs to them."""
-        mine = await enter(call, find.name)
+        may = enter(call)
         asked = {name: call.query(name) for name in ("who", "reason")}
         if not any(asked.values()):
             return call.render("access/find.html", form=FormState(), person=None, sections=(), missing=False)
@@ -59,10 +60,15 @@ def _show_find(find: Operation) -> Handler:
         except NotFound:
             return call.render("access/find.html", 404, form=posted.state, person=None, sections=(), missing=True)
         registry = call.site.kernel.registry
-        wanted = [(title, registry.get(name), columns) for title, name, columns in SECTIONS if name in names(mine)]
+        wanted = [(title, registry.get(name), columns) for title, name, columns in SECTIONS if name in may]
         sections = [await _section(call, title, item, columns, found.id) for title, item, columns in wanted if item]
         return call.render(
-            "access/find.html", form=posted.state, person=_facts(found), sections=sections, missing=False
+            "access/find.html",
+            form=posted.state,
+            person=_facts(found),
+            sections=sections,
+            missing=False,
+            log=f"/team/log?subject={found.id}" if "access.audit_log" in may else "",
         )
 
     return show_find
@@ -82,7 +88,7 @@ async def _section(call: Call, title: str, operation: Operation, columns: tuple[
 
 def _facts(person: msgspec.Struct) -> list[tuple[str, str]]:
     values: Mapping[str, Any] = msgspec.structs.asdict(person)
-    return [(name.replace("_", " ").capitalize(), _text(value)) for name, value in values.items()]
+    return [(WORDS.get(name) or name.replace("_", " ").capitalize(), _text(value)) for name, value in values.items()]
 
 
 def _text(value: Any) -> str:

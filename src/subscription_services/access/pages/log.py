@@ -26,7 +26,7 @@ TONES = {"success": ("success", "check"), "refused": ("danger", "cross"), "faile
 
 async def show_log(call: Call) -> Response:
     """The newest entries, or those that the query asks for, with a link to older ones."""
-    await enter(call, audit_log.name)
+    enter(call)
     asked = {name: call.query(name) for name in (*FIELDS, "after") if call.query(name)}
     times: dict[str, str] = {name: _complete(asked[name]) for name in TIMES if name in asked}
     posted = parse({**asked, **times}, SearchLog, labels=LABELS)
@@ -63,7 +63,7 @@ def _complete(text: str) -> str:
 
 def _details(entry: LogEntry) -> list[tuple[str, str]]:
     """The rest of an entry, as terms and values."""
-    rows: list[tuple[str, str]] = []
+    rows: list[tuple[str, str]] = [("Time", entry.at.isoformat().replace("+00:00", "Z"))]
     for name in ("id", "actor", "subject", "log_index", "session", "object", "correlation", "reason"):
         value = getattr(entry, name)
         if value not in ("", None):

@@ -7,20 +7,20 @@ from datetime import timedelta
 from starlette.responses import Response
 
 from subscription_services.access.operations.log import SearchLog, audit_log
-from subscription_services.access.operations.people import People, people
+from subscription_services.access.operations.people import MyPermissions, People, Permissions, my_permissions, people
 from subscription_services.access.operations.service_accounts import ListServiceAccounts, service_accounts
 from subscription_services.kernel.events import Outcome
 from subscription_services.web.call import Call
 
-from .console import enter, names, short, team_navigation
+from .console import enter, short, team_navigation
 
 SOON = timedelta(days=14)
 
 
 async def show_overview(call: Call) -> Response:
     """Counts of what this person may see, and links to it."""
-    mine = await enter(call)
-    may = names(mine)
+    may = enter(call)
+    mine: Permissions = await call.perform(my_permissions, MyPermissions())
     stats: list[tuple[str, str, str]] = []
     if people.name in may:
         team = await call.perform(people, People())

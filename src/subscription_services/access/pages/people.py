@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from subscription_services.access.operations.people import (
+    MyPermissions,
     People,
+    Permissions,
     end_grant,
     grant_role,
     invite,
@@ -15,26 +17,26 @@ from subscription_services.access.operations.people import (
 from subscription_services.access.policy import ROLE_SUMMARIES
 from subscription_services.access.queries import Team, TeamPerson
 from subscription_services.kernel.actors import Role
-from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.errors import NotFound, Refusal
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.page import Choice
 from subscription_services.web.routes import Route, get, post
 
-from .console import DAYS, ROLE_CHOICES, enter, names
+from .console import DAYS, ROLE_CHOICES, enter
 
 INVITED = notices.declare("access-invited", "success", "The invitation is on its way by mail.")
 GRANTED = notices.declare("access-granted", "success", "The role holds from now on.")
 ENDED = notices.declare("access-ended", "success", "The role has ended, in every open session.")
-LABELS = {"email": "E-mail", "name": "Name", "role": "Role", "reason": "Reason", "days": "Until"}
+LABELS = {"name": "the name", "role": "a role", "reason": "a reason", "days": "how long"}
 
 
 async def show_people(call: Call) -> Response:
     """Everybody on the team."""
-    mine = await enter(call, people.name)
+    may = enter(call)
     team: Team = await call.perform(people, People())
-    may_invite = invite.name in names(mine)
+    may_invite = invite.name in may
     return call.render("access/people.html", team=team, may_invite=may_invite, names=_names(team), now=call.now)
 
 
@@ -45,7 +47,10 @@ async def show_person(call: Call) -> Response:
 
 async def show_invite(call: Call) -> Response:
     """The form of an invitation."""
-    await enter(call, invite.name)
+    enter(call)
+    mine: Permissions = await call.perform(my_permissions, MyPermissions())
+    if invite.name not in {item.operation for item in mine.operations}:
+        raise Refusal()
     return _invite(call, FormState())
 
 
@@ -84,14 +89,14 @@ def _invite(call: Call, form: FormState, status: int = 200) -> Response:
 
 async def _person(call: Call, forms: dict[str, FormState], status: int = 200) -> Response:
     """`forms` are those to show again: by grant, and "" for a new role. Each has ids of its own on the page."""
-    mine = await enter(call, people.name)
+    may = enter(call)
     team: Team = await call.perform(people, People())
     person = _find(team, call.path("id"))
     held = {grant.role for grant in person.grants}
     shown = {key: _apart(forms.get(key, FormState()), key) for key in ("", *(grant.id for grant in person.grants))}
     return call.render(
         "access/person.html", status, person=person, forms=shown, names=_names(team), summaries=ROLE_SUMMARIES,
-        may_grant=grant_role.name in names(mine) and person.id != call.actor.id, may_end=end_grant.name in names(mine),
+        may_grant=grant_role.name in may and person.id != call.actor.id, may_end=end_grant.name in may,
         roles=[("", "Choose a role"), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
         days=DAYS, open_grant=next((key for key in forms if key), ""), now=call.now,
     )  # fmt: skip

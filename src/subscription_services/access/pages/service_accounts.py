@@ -22,14 +22,14 @@ from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
-from .console import enter, names
+from .console import enter
 
 BASE = "/team/service-accounts"
 ENDED = notices.declare("access-program-ended", "success", "The service account and all its tokens have ended.")
 NOT_ENDED = notices.declare("access-program-not-ended", "warning", "That service account had ended already.")
 REVOKED = notices.declare("access-token-revoked", "success", "The token is revoked. Its next request is refused.")
 NOT_REVOKED = notices.declare("access-token-not-revoked", "warning", "That token was revoked already.")
-LABELS = {"name": "Name", "owner": "Owner", "scopes": "Operations", "days": "Expires"}
+LABELS = {"name": "a name", "owner": "an owner", "days": "when it expires"}
 ACCOUNT_DAYS = [("90", "In 90 days"), ("180", "In 180 days"), ("366", "In a year")]
 TOKEN_DAYS = [("7", "In 7 days"), ("30", "In 30 days"), ("90", "In 90 days")]
 SCOPE = "scope:"
@@ -37,18 +37,15 @@ SCOPE = "scope:"
 
 async def show_all(call: Call) -> Response:
     """Every service account."""
-    mine = await enter(call, service_accounts.name)
+    may = enter(call)
     found: ServiceAccounts = await call.perform(service_accounts, ListServiceAccounts())
-    team: Team = await call.perform(people, People())
-    return call.render(
-        "access/service_accounts.html", accounts=found.accounts, names={item.id: item.name for item in team.people},
-        may_create=create_service_account.name in names(mine), now=call.now,
-    )  # fmt: skip
+    may_create = create_service_account.name in may
+    return call.render("access/service_accounts.html", accounts=found.accounts, may_create=may_create, now=call.now)
 
 
 async def show_new(call: Call) -> Response:
     """The form of a new service account."""
-    await enter(call, create_service_account.name)
+    enter(call)
     return await _new(call, FormState(values={"owner": call.actor.id, "days": "366"}))
 
 
@@ -106,16 +103,14 @@ async def _new(call: Call, form: FormState, status: int = 200) -> Response:
 
 
 async def _one(call: Call, form: FormState, status: int = 200) -> Response:
-    mine = await enter(call, service_accounts.name)
+    may = enter(call)
     found: ServiceAccounts = await call.perform(service_accounts, ListServiceAccounts())
     account = _find(found, call.path("id"))
-    team: Team = await call.perform(people, People())
     scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
     return call.render(
         "access/service_account.html", status, account=account, form=form, scopes=scopes, days=TOKEN_DAYS,
         active=account.state.value == "active" and account.expires_at > call.now,
-        owner=next((item.name for item in team.people if item.id == account.owner), account.owner),
-        may_issue=issue_token.name in names(mine), may_end=end_service_account.name in names(mine), now=call.now,
+        may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now,
     )  # fmt: skip
 
 

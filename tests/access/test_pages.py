@@ -1,0 +1,149 @@
+"""The team console through the whole application: who comes in, what is offered, what a form answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from subscription_services.access import routes
+from subscription_services.kernel.actors import Actor, Anonymous, Role
+from subscription_services.kernel.context import Origin
+from subscription_services.testing import World
+from subscription_services.web.call import Navigation, Site, Visitor
+from subscription_services.web.page import Person
+from subscription_services.web.pages import toolkit_routes
+from subscription_services.web.routes import RouteTable
+
+Asking = Callable[..., httpx.Response]
+PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/service-accounts",
+         "/team/service-accounts/new"]  # fmt: skip
+PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm"}
+
+
+@pytest.fixture
+def ask(world: World) -> Asking:
+    """Ask a page as an actor: `ask(actor, path)` or `ask(actor, path, field="value")` for a POST."""
+
+    def asking(actor: Actor, path: str, **fields: str) -> httpx.Response:
+        async def visitor(request: Any) -> Visitor:
+            return Visitor() if isinstance(actor, Anonymous) else Visitor(actor, Person("Tess Team"))
+
+        site = Site(world.house.kernel, visitor, lambda found: Navigation(), PLACES)
+        application = RouteTable((*toolkit_routes(development=False), *routes())).application(site)
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(application)
+            async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
+                return await (client.post(path, data=fields) if fields else client.get(path))
+
+        answer: Awaitable[httpx.Response] = send()
+        found = world.run(answer)
+        assert isinstance(found, httpx.Response)
+        return found
+
+    return asking
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_strangers_sign_in_first_and_subscribers_find_nothing(world: World, ask: Asking, path: str) -> None:
+    assert ask(Anonymous(), path).headers["location"].startswith("/sign-in?next=/team")
+    assert ask(world.subscriber(), path).status_code == 404
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_team_member_sets_up_the_second_factor_before_anything_else(world: World, ask: Asking, path: str) -> None:
+    from dataclasses import replace
+
+    bare = replace(world.team(Role.ADMINISTRATOR), second_factor=False)
+    assert ask(bare, path).headers["location"].startswith("/account/two-factor?next=/team")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_an_administrator_sees_every_page_and_somebody_without_role_only_the_overview(
+    world: World, ask: Asking, path: str
+) -> None:
+    assert ask(world.team(Role.ADMINISTRATOR), path).status_code == 200
+    nobody = ask(world.team(), path)
+    if path == "/team/find":  # an empty form; looking somebody up is refused
+        nobody = ask(world.team(), "/team/find?who=ada@example.org&reason=case")
+    assert nobody.status_code == (200 if path == "/team" else 403)
+
+
+def test_an_invitation_by_form(world: World, ask: Asking) -> None:
+    boss = world.team(Role.ADMINISTRATOR)
+    wrong = ask(boss, "/team/people/invite", name="New Person", email="", role="support", reason="helps")
+    assert wrong.status_code == 422
+    assert 'value="New Person"' in wrong.text
+    assert "Enter an e-mail address" in wrong.text
+    fields = {"name": "New Person", "email": "new@example.org", "role": "support", "reason": "helps"}
+    assert ask(boss, "/team/people/invite", **fields).status_code == 303
+    assert "New Person" in ask(boss, "/team/people").text
+    assert ask(world.team(Role.AUDITOR), "/team/people/invite", **fields).status_code == 403
+
+
+def test_a_role_is_given_and_ended_by_form(world: World, ask: Asking) -> None:
+    boss, member = world.team(Role.ADMINISTRATOR), world.team()
+    page = f"/team/people/{member.id}"
+    assert ask(boss, f"{page}/roles", role="", reason="helps").status_code == 422
+    assert ask(boss, f"{page}/roles", role="support", reason="helps", days="7").status_code == 303
+    found = re.search(rf'action="({page}/grants/grt_[0-9a-f]+/end)"', ask(boss, page).text)
+    assert found is not None
+    assert ask(boss, found.group(1), reason="").status_code == 422
+    assert ask(boss, found.group(1), reason="moved on").status_code == 303
+    assert "grt_" not in ask(boss, page).text
+
+
+def test_a_token_is_shown_once_and_then_never(world: World, ask: Asking) -> None:
+    boss = world.team(Role.ADMINISTRATOR)
+    made = ask(boss, "/team/service-accounts", name="Log export", owner=boss.id, days="90")
+    page = made.headers["location"]
+    assert ask(boss, f"{page}/tokens", days="7").status_code == 422
+    shown = ask(boss, f"{page}/tokens", days="7", **{"scope:access.audit_log": "true"})
+    tokens = re.findall(r"subs_[0-9A-Za-z]{49}", shown.text)
+    assert len(set(tokens)) == 1
+    again = ask(boss, page).text
+    assert "access.audit_log" in again
+    assert tokens[0] not in again
+    assert ask(boss, "/team/service-accounts", name="Log export", owner=boss.id, days="90").status_code == 409
+
+
+def test_finding_a_subscriber_is_recorded_with_who_looked(world: World, ask: Asking) -> None:
+    helper, person = world.team(Role.SUPPORT), world.subscriber("ada@example.org")
+    found = ask(helper, "/team/find?who=ada@example.org&reason=case 1")
+    assert found.status_code == 200
+    assert person.id in found.text
+    assert "Subscriptions" in found.text
+    event = world.events("identity.find_person")[-1]
+    assert (event.actor, event.subject) == (helper.id, person.id)
+    assert ask(helper, "/team/find?who=nobody@example.org&reason=case 1").status_code == 404
+    assert ask(helper, "/team/find?who=ada@example.org&reason=").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("outcome=refused", 200), ("since=2026-03-02", 200), ("since=2026-03-02T09:30", 200), ("since=never", 422),
+     ("actor=a@b", 422), ("outcome=x", 422), ("after=x", 422), ("limit=1", 200)],
+)  # fmt: skip
+def test_the_log_is_searched_by_query(world: World, ask: Asking, query: str, status: int) -> None:
+    assert ask(world.team(Role.AUDITOR), f"/team/log?{query}").status_code == status
+
+
+def test_a_page_of_the_log_leads_to_the_next(world: World, ask: Asking) -> None:
+    auditor = world.team(Role.AUDITOR)
+    for _ in range(60):
+        world.do("access.people", auditor, _people(), origin=Origin())
+    first = ask(auditor, "/team/log?action=access.people").text
+    older = re.search(r'rel="next" href="([^"]+)"', first)
+    assert older is not None
+    second = ask(auditor, older.group(1).replace("&amp;", "&")).text
+    assert second.count('<a href="/team/log?action=access.people">') == 10
+
+
+def _people() -> Any:
+    from subscription_services.access.operations.people import People
+
+    return People()
