@@ -12,6 +12,7 @@ from subscription_services.billing.jobs import Till
 from subscription_services.billing.model import Invoice, Payment
 from subscription_services.billing.work import RenewDue
 from subscription_services.identity import model as identity_model
+from subscription_services.identity.tokens import digest
 from subscription_services.kernel.actors import Role, Subscriber, System, TeamMember
 from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.ports import Writer
@@ -26,7 +27,7 @@ JOBS = System("billing.jobs")
 WEBHOOK_SECRET = "whsec_forTests"
 
 
-def settings_for(processor: Processor) -> dict[str, str]:
+def settings_for(processor: Processor) -> dict[str, Any]:
     """What points a house at the processor."""
     return {
         "SUBS_BILLING_PROCESSOR_URL": processor.url,
@@ -61,7 +62,7 @@ class Shop:
         session = self._ids().new("ses")
         now = self.world.clock()
         values = {
-            "id": session, "account": account, "digest": session.encode(), "user_agent": "tests",
+            "id": session, "account": account, "digest": digest(session), "user_agent": "tests",
             "address": "127.0.0.1", "second_factor": True, "created_at": now, "signed_in_at": now,
             "last_used_at": now, "ends_at": now.replace(year=now.year + 1),
         }  # fmt: skip
@@ -92,7 +93,8 @@ class Shop:
         found = self.world.do("subscriptions.plans", System("test"), sub_asks.ListPlans()).plans
         if not found:
             found = self.world.do("subscriptions.seed_catalogue", System("test"), sub_asks.SeedCatalogue()).plans
-        return next(item for item in found if item.name == name)
+        chosen: Plan = next(item for item in found if item.name == name)
+        return chosen
 
     def checkout(self, who: Subscriber, plan: str = "Light") -> asks.Started:
         """Start a checkout and let the processor know of it."""

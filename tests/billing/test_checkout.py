@@ -148,7 +148,11 @@ def test_another_amount_or_intent_settles_nothing(shop: Shop) -> None:
     assert started.payment is not None
     found = shop.payment(started.payment)
     assert found.intent is not None
-    for intent, received in ((found.intent, Money(899, "EUR")), (found.intent, Money(900, "USD")), ("pi_x", found.amount)):
+    for intent, received in (
+        (found.intent, Money(899, "EUR")),
+        (found.intent, Money(900, "USD")),
+        ("pi_x", found.amount),
+    ):
         with pytest.raises(Mismatch):
             ask = asks.SettlePayment(found.id, intent, IntentStatus.SUCCEEDED, received)
             shop.world.do("billing.settle_payment", JOBS, ask)

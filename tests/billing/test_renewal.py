@@ -117,9 +117,7 @@ def test_paying_by_hand_ends_the_dunning(shop: Shop) -> None:
     broken_card(shop, me.id)
     shop.world.clock.advance(days=32)
     shop.renew()
-    waiting = shop.world.do(
-        "billing.open_payment", shop.signed_in(me.id), asks.OneSubscription(started.subscription)
-    )
+    waiting = shop.world.do("billing.open_payment", shop.signed_in(me.id), asks.OneSubscription(started.subscription))
     shop.customer_pays(waiting.id)
     shop.look(waiting.id)
     assert shop.subscription(me, started.subscription).status is Status.ACTIVE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from typing import Any
 
 import pypdf
 import pytest
@@ -29,7 +30,7 @@ from subscription_services.kernel.errors import SettingsError
 from subscription_services.kernel.money import Money
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
-GOOD = {"secret_key": "sk_test_x", "publishable_key": "pk_test_x", "webhook_secret": "whsec_x"}
+GOOD: dict[str, Any] = {"secret_key": "sk_test_x", "publishable_key": "pk_test_x", "webhook_secret": "whsec_x"}
 
 
 @given(some.integers(0, 10**10), some.integers(0, 10_000))
@@ -88,7 +89,7 @@ def test_what_refuses_to_start() -> None:
     for name in GOOD:
         with pytest.raises(SettingsError, match=name.upper()):
             check_settings(BillingSettings(**{**GOOD, name: ""}), sandbox=False)
-    local = {**GOOD, "processor_url": "http://127.0.0.1:9", "frame_origin": "http://127.0.0.1:9"}
+    local: dict[str, Any] = {**GOOD, "processor_url": "http://127.0.0.1:9", "frame_origin": "http://127.0.0.1:9"}
     check_settings(BillingSettings(**local), sandbox=True)
     with pytest.raises(SettingsError, match="SANDBOX"):
         check_settings(BillingSettings(**local), sandbox=False)

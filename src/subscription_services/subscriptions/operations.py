@@ -7,7 +7,6 @@ from sqlalchemy.exc import IntegrityError
 
 from subscription_services.kernel.actors import Role, ServiceAccount, Subscriber
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.errors import Conflict
 from subscription_services.kernel.operations import Change, Public, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 
@@ -49,11 +48,10 @@ def list_plans(tx: ReadTransaction, ctx: Context, request: ListPlans) -> Seen[Pl
 
 @operation("subscriptions.seed_catalogue", by=[SystemOnly("an empty sandbox gets plans to try")])
 def seed_catalogue(tx: Transaction, ctx: Context, request: SeedCatalogue) -> Change[Plans]:
-    """Create the starter plans where there is none at all."""
-    if tx.connection.execute(select(func.count()).select_from(plan)).scalar_one():
-        raise Conflict("There are plans already.")
-    for item in STARTER:
-        _insert_plan(tx, ctx, item)
+    """Create the starter plans where there is none at all; else nothing changes."""
+    if not tx.connection.execute(select(func.count()).select_from(plan)).scalar_one():
+        for item in STARTER:
+            _insert_plan(tx, ctx, item)
     return Change(None, Plans(offered_plans(tx.connection)))
 
 
