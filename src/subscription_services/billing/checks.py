@@ -65,14 +65,14 @@ async def _no_card_numbers(doors: Doors) -> Finding:
         return Finding(Verdict.BROKEN, "A card number typed into the sign-up was not refused as one.")
     if not contains_card_number(f"x {TEST_CARD} y"):
         return Finding(Verdict.COULD_NOT_CHECK, "The search for card numbers does not find a known one.")
-    rows, found = await doors.kernel.store.read(_search)
+    rows, found = await doors.kernel.store.read(search)
     evidence: dict[str, str | int] = {"rows": rows, "tables": len(metadata.tables), "found": ", ".join(found)}
     if found:
         return Finding(Verdict.BROKEN, f"Something like a card number is stored in {found[0]}.", evidence)
     return Finding(Verdict.KEPT, "A card number was refused, and none is stored.", evidence)
 
 
-def _search(connection: Connection) -> tuple[int, list[str]]:
+def search(connection: Connection) -> tuple[int, list[str]]:
     """Rows looked at, and the columns that hold something like a card number."""
     count, found = 0, []
     for table in metadata.sorted_tables:
