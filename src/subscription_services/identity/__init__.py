@@ -10,7 +10,7 @@ from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
-from .pages import routes
+from .pages import SESSION_COOKIE, routes
 from .queries import (
     AccountFacts,
     accounts,
@@ -22,10 +22,8 @@ from .queries import (
 )
 from .settings import SETTINGS, IdentitySettings
 
-SESSION_COOKIE = "__Host-session"
-
 __all__ = [
     "LETTERS", "OPERATIONS", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "IdentitySettings", "TouchSession",
-    "accounts", "checks", "configure", "contact_of", "create_team_account", "email_of", "enrolment_token", "resolve_session", "routes",
-    "session_facts", "team_accounts", "touch_session",
+    "accounts", "checks", "configure", "contact_of", "create_team_account", "email_of", "enrolment_token",
+    "resolve_session", "routes", "session_facts", "team_accounts", "touch_session",
 ]  # fmt: skip

@@ -83,11 +83,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a posted form: an answer, or the form to show again with its status."""
+    """What became of a posted form: an answer, or the form to show again with its status.
+
+    `error` is what the operation raised, for pages that offer a way on; None where the form itself was wrong."""
 
     answer: Any = None
     form: FormState | None = None
     status: int = 200
+    error: errors.DomainError | None = None
 
 
 class RouteInfo(Protocol):
@@ -163,7 +166,7 @@ class Call:
         except errors.DomainError as error:
             if type(error) in ELSEWHERE:
                 raise
-            return Submitted(form=posted.failed(error), status=status_of(error))
+            return Submitted(form=posted.failed(error), status=status_of(error), error=error)
 
     def render(self, template: str, status: int = 200, *, frames: bool = False, **data: Any) -> Response:
         """A page. `frames` is for pages that show the processor's card form (see edge.headers)."""

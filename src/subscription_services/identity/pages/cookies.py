@@ -1,0 +1,41 @@
+"""The cookies of signing in (RFC 6265bis): bound to this host, over HTTPS only, out of reach of scripts."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from subscription_services.identity.configured import rules
+
+SESSION_COOKIE = "__Host-session"
+CHALLENGE_COOKIE = "__Host-challenge"
+_CLEAR = '"cache", "storage"'
+
+
+def keep_session(response: Response, token: str) -> None:
+    """Sign the browser in until it is closed or the session ends; a sign-in that waited for a code is over."""
+    response.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="lax")
+    response.delete_cookie(CHALLENGE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def keep_challenge(response: Response, challenge: str) -> None:
+    """Remember that the password was right, for as long as the code may take."""
+    seconds = int(rules().code.total_seconds())
+    response.set_cookie(
+        CHALLENGE_COOKIE, challenge, max_age=seconds, path="/", secure=True, httponly=True, samesite="strict"
+    )
+
+
+def challenge_of(request: Request) -> str:
+    """The sign-in that waits for its code, or nothing."""
+    return request.cookies.get(CHALLENGE_COOKIE, "")
+
+
+def forget_challenge(response: Response) -> None:
+    response.delete_cookie(CHALLENGE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def forget_session(response: Response) -> None:
+    """Sign the browser out and let it drop what it kept of our pages (Clear Site Data)."""
+    response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+    response.headers["Clear-Site-Data"] = _CLEAR

@@ -1,0 +1,63 @@
+"""Where one is signed in, and what happened on one's account."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from subscription_services.identity.operations import devices as ops
+from subscription_services.identity.operations import profile
+from subscription_services.web import notices
+from subscription_services.web.call import Call
+from subscription_services.web.routes import Route, get, post
+
+from .browsers import browser_in_words
+from .happenings import lines_of
+
+ENDED = notices.declare("session-ended", "success", "That device is signed out.")
+OTHERS_ENDED = notices.declare("other-sessions-ended", "success", "Every other device is signed out.")
+PAGE = 100
+"""Events of the log; looks at one's own pages make one line of many."""
+
+
+async def show_devices(call: Call) -> Response:
+    """Every open session, this one first."""
+    found = await call.perform(ops.devices, ops.ListDevices())
+    rows = [(item, browser_in_words(item.browser)) for item in sorted(found, key=lambda item: not item.here)]
+    return call.render("identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now)
+
+
+async def end_one(call: Call) -> Response:
+    """Sign one device out."""
+    done = await call.submit(ops.end_session)
+    if done.error is not None:
+        raise done.error
+    return call.go("/account/devices", None if done.form else ENDED)
+
+
+async def end_others(call: Call) -> Response:
+    """Sign every other device out."""
+    done = await call.submit(ops.end_other_sessions)
+    if done.error is not None:
+        raise done.error
+    return call.go("/account/devices", OTHERS_ENDED)
+
+
+async def show_activity(call: Call) -> Response:
+    """A page of one's own history, newest first."""
+    after = call.query("after")[:200]
+    found = await call.perform(profile.activity, profile.ShowActivity(after, PAGE))
+    older = f"/account/activity?after={found.next}" if found.next else None
+    return call.render(
+        "identity/activity.html", lines=lines_of(found.entries), older=older,
+        newest="/account/activity" if after else None,
+    )  # fmt: skip
+
+
+def routes() -> tuple[Route, ...]:
+    """Pages of devices and history."""
+    return (
+        get("/account/devices", show_devices, ops.devices),
+        post("/account/devices/end", end_one, ops.end_session),
+        post("/account/devices/end-others", end_others, ops.end_other_sessions),
+        get("/account/activity", show_activity, profile.activity),
+    )

@@ -1,0 +1,119 @@
+"""One's own history in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from subscription_services.identity.operations.profile import Happening
+
+from .browsers import browser_in_words
+
+WORDS = {
+    "identity.sign_up": "Account opened", "identity.resend_verification": "Another letter asked for",
+    "identity.verify_address": "Address confirmed", "identity.issue_link": "Link made for a letter",
+    "identity.sign_in": "Signed in", "identity.sign_in_code": "Signed in with a code",
+    "identity.sign_out": "Signed out", "identity.confirm_it_is_me": "Confirmed with the password",
+    "identity.start_totp": "Began to set up two-factor sign-in",
+    "identity.pending_totp": "Looked at the key of two-factor sign-in",
+    "identity.confirm_totp": "Two-factor sign-in turned on", "identity.remove_totp": "Two-factor sign-in turned off",
+    "identity.new_recovery_codes": "New recovery codes", "identity.change_password": "Password changed",
+    "identity.change_name": "Name changed", "identity.end_session": "One device signed out",
+    "identity.end_other_sessions": "Every other device signed out", "identity.close_account": "Account closed",
+    "identity.enrol": "Joined the team", "identity.touch_session": "Session in use",
+    "identity.find_person": "Looked up your account",
+    "subscriptions.subscribe": "Subscription begun", "subscriptions.cancel": "Subscription cancelled",
+    "subscriptions.resume": "Subscription resumed", "subscriptions.finish": "Subscription ended",
+    "subscriptions.of_person": "Looked at your subscriptions",
+    "billing.start_checkout": "Checkout begun", "billing.cancel_checkout": "Checkout left",
+    "billing.settle_payment": "Payment settled", "billing.open_payment": "Payment begun",
+    "billing.set_details": "Billing details changed", "billing.remove_payment_method": "Card removed",
+    "billing.set_default_method": "Card for payments chosen", "billing.invoice_pdf": "Invoice downloaded",
+    "billing.refund": "Refund given", "billing.of_person": "Looked at your invoices",
+    "mail.record_sent": "Letter sent", "mail.record_failed": "Letter could not be sent",
+    "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
+}  # fmt: skip
+# looks at one's own pages: worth knowing that they happened, not worth a line each
+LOOKS = frozenset(
+    {
+        "identity.profile", "identity.second_factor", "identity.devices", "identity.activity", "subscriptions.list_own",
+        "subscriptions.show", "subscriptions.history", "subscriptions.plans", "billing.invoices", "billing.invoice",
+        "billing.checkout", "billing.details", "billing.offer", "billing.payment_methods", "access.my_permissions",
+    }
+)  # fmt: skip
+REASONS = {
+    "wrong-credentials": "the password was wrong", "not-verified": "the address was not confirmed yet",
+    "wrong-code": "the code was wrong", "sign-in-ended": "it took too long",
+    "too-many": "there were too many tries", "too-many-codes": "there were too many wrong codes",
+    "step-up-needed": "it had to be confirmed with the password first",
+    "link-used": "the link was used already", "link-expired": "the link had expired",
+    "not-found": "there was nothing of that name", "not-signed-in": "nobody was signed in",
+}  # fmt: skip
+_SYMBOLS = {"identity": "shield", "subscriptions": "repeat", "billing": "card", "mail": "mail", "access": "people"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the page: an event, or a row of looks at one's own pages. `index` is its place in the public log."""
+
+    at: datetime
+    title: str
+    who: str
+    detail: str
+    tone: str
+    symbol: str
+    index: int | None
+
+
+def title_of(action: str) -> str:
+    """The action in people's words; one that has none here is made readable: "Refund facts (billing)"."""
+    if action in WORDS:
+        return WORDS[action]
+    room, _, name = action.partition(".")
+    return f"{name.replace('_', ' ').capitalize()} ({room})" if name else action
+
+
+def who_of(happening: Happening) -> str:
+    """You, our team, a program, the service, or somebody not signed in."""
+    if happening.by_me:
+        return "You"
+    return {"team-member": "Our team", "service-account": "A program of ours", "system": "The service"}.get(
+        happening.actor_kind, "Somebody not signed in"
+    )
+
+
+def lines_of(happenings: Iterable[Happening]) -> list[Line]:
+    """The page's lines, newest first; looks at one's own pages that follow each other stand in one line."""
+    found: list[Line] = []
+    for look, group in groupby(happenings, _is_look):
+        if look:
+            seen = list(group)
+            times = "once" if len(seen) == 1 else f"{len(seen)} times"
+            found.append(
+                Line(seen[0].at, f"Looked at your pages {times}", "You", _place(seen[0]), "neutral", "dot", None)
+            )
+        else:
+            found.extend(_line(item) for item in group)
+    return found
+
+
+def _is_look(happening: Happening) -> bool:
+    return happening.by_me and happening.outcome == "success" and happening.action in LOOKS
+
+
+def _line(item: Happening) -> Line:
+    good = item.outcome == "success"
+    title = title_of(item.action) if good else f"Refused: {title_of(item.action)}"
+    reason = "" if good else REASONS.get(item.reason, item.reason.removeprefix("error:").replace("-", " "))
+    detail = ", ".join(text for text in (_place(item), reason) if text)
+    team = item.actor_kind == "team-member" and not item.by_me
+    tone = "danger" if not good else "warning" if team else "success" if item.by_me else "neutral"
+    symbol = "cross" if not good else "people" if team else _SYMBOLS.get(item.action.partition(".")[0], "dot")
+    return Line(item.at, title, who_of(item), detail, tone, symbol, item.log_index)
+
+
+def _place(item: Happening) -> str:
+    browser = browser_in_words(item.browser) if item.browser else ""
+    return ", ".join(text for text in (browser, item.address) if text)
