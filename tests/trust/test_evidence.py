@@ -106,6 +106,19 @@ def test_without_a_form_nothing_is_claimed(world: World, tmp_path: Path) -> None
     assert world.run(work()).verdict is Verdict.COULD_NOT_CHECK
 
 
+def test_a_form_that_the_edge_refused_proves_nothing(world: World, tmp_path: Path) -> None:
+    form = '<form method="post" action="/sign-in"><input type="email" name="email"></form>'
+
+    def answers(method: str, path: str) -> bytes:
+        return answer("200 OK", body=form) if method == "GET" else answer("403 Forbidden")
+
+    async def work() -> Finding:
+        async with bad(world, tmp_path, answers) as doors:
+            return await canary.nothing_readable(doors)
+
+    assert world.run(work()).verdict is Verdict.COULD_NOT_CHECK
+
+
 def log_of(world: World) -> Callable[[], Any]:
     return lambda: verify_log(world.house.store, world.house.log)
 
