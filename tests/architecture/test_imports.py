@@ -9,7 +9,9 @@ ROOMS = [
     "identity", "access", "subscriptions", "billing", "mail", "edge", "backups", "monitoring", "disclosure",
     "privacy", "incidents", "trust",
 ]  # fmt: skip
-ABOVE = {"app", "cli", "front", "serving", "testing", "documents"}
+ABOVE = {
+    "app", "cli", "front", "serving", "testing", "documents", "landing", "visitors", "parts", "people", "logging",
+}  # fmt: skip
 # keys and ledger keep their pages, jobs and checks with them; those files stand on the floor of the rooms
 ROOM_FILES = {"pages", "jobs", "checks", "operations"}
 HEIGHT = {name: height for height, names in enumerate([*FLOORS, ROOMS]) for name in names}

@@ -11,11 +11,12 @@ from .source import SOURCE, modules
 
 # who may open a write transaction, and under which name; everybody else changes things through perform()
 WRITERS = {
+    "app": {"MIGRATIONS"},
     "kernel.perform": {"PERFORM"},
+    "kernel.deferred": {"PERFORM"},
     "ledger.sequencer": {"SEQUENCER"},
     "jobs.worker": {"OUTBOX"},
     "storage.counters": {"LIMITS"},
-    "storage.migrate": {"MIGRATIONS"},
     "testing.world": {"PERFORM"},
 }
 CLOCKS = {

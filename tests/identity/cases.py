@@ -66,6 +66,12 @@ def _confirm(world: World) -> Act:
     return actor, ConfirmTotp(pyotp.TOTP(secret).at(world.clock()))
 
 
+def _pending(world: World) -> Act:
+    actor = world.subscriber()
+    world.do("identity.start_totp", actor, Nothing())
+    return actor, Nothing()
+
+
 def _long_ago(world: World, actor: Subscriber) -> Subscriber:
     """The same session when its proof of identity is too old for what is sensitive."""
     world.clock.advance(minutes=20)
@@ -141,6 +147,7 @@ CASES = [
         lambda w: (w.subscriber(), ConfirmItIsMe(NEW)),
     ),
     Case("identity.second_factor", lambda w: (w.subscriber(), Nothing()), lambda w: (STRANGER, Nothing())),
+    Case("identity.pending_totp", _pending, lambda w: (w.subscriber(), Nothing())),
     Case("identity.start_totp", lambda w: (w.subscriber(), Nothing()), lambda w: (with_totp(w)[0], Nothing())),
     Case("identity.confirm_totp", _confirm, lambda w: (w.subscriber(), ConfirmTotp("123456"))),
     Case(

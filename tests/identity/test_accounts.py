@@ -8,7 +8,12 @@ from sqlalchemy import select, update
 from subscription_services.identity import model, queries
 from subscription_services.identity.configured import configure, rules
 from subscription_services.identity.errors import (
-    BadAddress, LinkExpired, LinkInvalid, LinkUsed, NotVerified, WrongCredentials,
+    BadAddress,
+    LinkExpired,
+    LinkInvalid,
+    LinkUsed,
+    NotVerified,
+    WrongCredentials,
 )  # fmt: skip
 from subscription_services.identity.operations.devices import EndOtherSessions, ListDevices
 from subscription_services.identity.operations.profile import ChangePassword, CloseAccount, ShowActivity, ShowProfile
@@ -27,7 +32,9 @@ EMAIL = "ada@example.org"
 
 
 def link(world: World, account: str) -> str:
-    return str(world.do("identity.issue_link", System("identity.letters"), IssueLink(account, model.Purpose.VERIFY)).token)
+    return str(
+        world.do("identity.issue_link", System("identity.letters"), IssueLink(account, model.Purpose.VERIFY)).token
+    )
 
 
 def sign_up(world: World, email: str = EMAIL) -> str:
@@ -115,7 +122,9 @@ def test_the_work_factor_rises_at_the_next_sign_in(world: World) -> None:
     configure(IdentitySettings(bcrypt_cost=5), sandbox=True)
     assert world.do("identity.sign_in", STRANGER, SignIn(EMAIL, PASSWORD)).token
     with world.house.store.reading() as connection:
-        verifier = connection.execute(select(model.account.c.verifier).where(model.account.c.id == account)).scalar_one()
+        verifier = connection.execute(
+            select(model.account.c.verifier).where(model.account.c.id == account)
+        ).scalar_one()
     assert verifier.startswith(b"v1$2b$05$")
     assert world.do("identity.sign_in", STRANGER, SignIn(EMAIL, PASSWORD)).token
 

@@ -61,6 +61,15 @@ def test_a_change_cannot_leave_the_log() -> None:
         declare(audited=False)
 
 
+def test_only_public_reads_may_leave_the_log() -> None:
+    with pytest.raises(ValueError, match="who looks"):
+
+        @operation("room.look", by=[Subscriber.own], audited=False)
+        def look(tx: ReadTransaction, ctx: Context, request: Ask) -> Seen[int]:
+            """Look."""
+            return Seen(1)
+
+
 def test_an_object_of_a_subscriber_says_whose_it_is() -> None:
     with pytest.raises(ValueError, match="whose"):
         declare(by=[Subscriber.own])

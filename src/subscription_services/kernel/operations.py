@@ -252,6 +252,8 @@ def _check(declared: Operation, subject: SubjectOf | None) -> None:
         permission_text(rule)
     if declared.changes and not declared.audited:
         raise ValueError(f"{declared.name} changes something and cannot leave the log")
+    if not declared.audited and not declared.public:
+        raise ValueError(f"{declared.name} is not public, so who looks stands in the log")
     named = [f for f in declared.request.__struct_fields__ if f == "id" or f.endswith("_id")]
     if Subscriber.own in declared.by and named and subject is None:
         raise ValueError(f"{declared.name} takes {named[0]} and must say whose it is (subject=...)")

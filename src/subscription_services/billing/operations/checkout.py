@@ -52,7 +52,7 @@ def _start(tx: Transaction, ctx: Context, subscription: Subscription) -> Started
     return Started(subscription.id, ensure_payment(tx, ctx, invoice, off_session=False, terms=terms).id)
 
 
-@operation("billing.offer", by=[Subscriber.own], audited=False)
+@operation("billing.offer", by=[Subscriber.own])
 def offer(tx: ReadTransaction, ctx: Context, request: StartCheckout) -> Seen[Offer]:
     """What choosing a plan would cost this person now and later."""
     plan = find_plan(tx, request.plan)
