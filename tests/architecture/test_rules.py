@@ -60,7 +60,7 @@ def test_time_and_randomness_come_from_the_kernel() -> None:
 
 
 def test_files_stay_small_and_are_named_by_what_they_hold() -> None:
-    files = sorted(SOURCE.rglob("*.py"))
+    files = [path for path in sorted(SOURCE.rglob("*.py")) if "migrations" not in path.parts]
     long = [f"{path.name} {len(lines)}" for path in files if len(lines := path.read_text().splitlines()) > 420]
     vague = [path.name for path in files if path.stem in ("service", "utils", "helpers", "core", "common", "misc")]
     assert (long, vague) == ([], [])
