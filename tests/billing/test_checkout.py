@@ -218,3 +218,50 @@ def test_the_reconciliation_finds_what_no_webhook_told(shop: Shop) -> None:
     shop.world.clock.advance(minutes=4)
     shop.world.run(shop.till.reconcile(shop.world.house.kernel, Reconcile()))
     assert shop.payment(started.payment).state is PaymentState.PAID
+
+
+def test_numbers_have_no_gaps_however_many_come_at_once(shop: Shop) -> None:
+    people, plan = [shop.person(f"p{n}@example.org") for n in range(12)], shop.plan()
+    kernel = shop.world.house.kernel
+    operation = kernel.registry.get("billing.start_checkout")
+    assert operation is not None
+
+    async def everybody() -> None:
+        ask = asks.StartCheckout(plan.id)
+        await asyncio.gather(*(perform(kernel, operation, person, ask) for person in people))
+
+    shop.world.run(everybody())
+    numbers = sorted(str(shop.invoices(person)[0].number) for person in people)
+    assert numbers == [f"INV-2026-{n:06d}" for n in range(1, 13)]
+
+
+def test_money_for_a_closed_checkout_is_not_lost_from_sight(shop: Shop) -> None:
+    me = shop.person()
+    started = shop.checkout(me)
+    found = shop.payment(str(started.payment))
+    shop.world.do("billing.close_payment", JOBS, asks.OnePayment(found.id))
+    shop.customer_pays(found.id)
+    shop.look(found.id)
+    assert shop.payment(found.id).state is PaymentState.PAID
+    assert shop.invoices(me)[0].status is InvoiceStatus.PAID
+    assert shop.subscription(me, started.subscription).status is Status.ENDED
+
+
+def test_one_bad_payment_keeps_no_other_waiting(shop: Shop) -> None:
+    from sqlalchemy import text
+
+    from subscription_services.billing.work import Reconcile
+
+    bad, good = shop.person("bad@example.org"), shop.person("good@example.org")
+    first, second = shop.checkout(bad), shop.checkout(good)
+    for started in (first, second):
+        shop.customer_pays(str(started.payment))
+    wrong = text("UPDATE billing_payment SET amount = 1 WHERE id = :id")
+    shop.world.write(lambda connection: connection.execute(wrong, {"id": first.payment}))
+    shop.world.clock.advance(minutes=4)
+    shop.world.run(shop.till.reconcile(shop.world.house.kernel, Reconcile()))
+    assert shop.payment(str(first.payment)).state is PaymentState.OPEN
+    assert shop.payment(str(second.payment)).state is PaymentState.PAID
+    assert [event.reason for event in shop.world.events("billing.settle_payment") if event.reason] == [
+        "payment-mismatch"
+    ]

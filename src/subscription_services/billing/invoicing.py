@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.money import Money
@@ -58,13 +59,21 @@ def _add_line(tx: Transaction, ctx: Context, invoice_id: str, subscription: Subs
 def next_number(tx: Transaction, kind: str, ctx: Context) -> str:
     """The next number of this year's series, such as INV-2026-000007: without gaps, since it rolls back with us."""
     name = f"{kind}-{ctx.now.year}"
-    step = update(series).where(series.c.id == name).values(last=series.c.last + 1).returning(series.c.last)
-    last = tx.connection.execute(step).scalar_one_or_none()
+    last = _step(tx, name)
     if last is None:
-        with tx.connection.begin_nested():
-            tx.connection.execute(insert(series).values(id=name, last=1))
-        last = 1
+        try:
+            with tx.connection.begin_nested():
+                tx.connection.execute(insert(series).values(id=name, last=1))
+            last = 1
+        except IntegrityError:  # somebody else began the year's series at the same moment
+            last = _step(tx, name)
+    assert last is not None
     return f"{name}-{last:06d}"
+
+
+def _step(tx: Transaction, name: str) -> int | None:
+    step = update(series).where(series.c.id == name).values(last=series.c.last + 1).returning(series.c.last)
+    return tx.connection.execute(step).scalar_one_or_none()
 
 
 def mark_paid(tx: Transaction, ctx: Context, invoice_id: str) -> Invoice:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from subscription_services.jobs import JobKind, Schedule
 from subscription_services.kernel.actors import System
+from subscription_services.kernel.errors import DomainError, SubjectErased
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.subscriptions import due_for_renewal
@@ -49,6 +51,7 @@ from .work import (
 )
 
 T = TypeVar("T")
+log = structlog.get_logger("billing")
 NO_CARD = "no_saved_card"
 FINAL = (PaymentState.PAID, PaymentState.CANCELLED)
 
@@ -61,15 +64,23 @@ class Till:
 
     async def start(self, kernel: Kernel, job: StartPayment) -> None:
         facts = await self._facts(kernel, job.payment)
-        if facts.payment.state is PaymentState.WAITING:
+        if facts.payment.state is not PaymentState.WAITING:
+            return
+        try:
             await self._tell(kernel, facts)
+        except SubjectErased:  # whoever was to pay is gone
+            await self.cancel(kernel, CancelPayment(job.payment))
 
     async def charge(self, kernel: Kernel, job: ChargeSaved) -> None:
         facts = await self._facts(kernel, job.payment)
         paying = facts.payment
         if paying.state in FINAL or paying.attempt >= job.attempt:
             return
-        intent = await self._tell(kernel, facts)
+        try:
+            intent = await self._tell(kernel, facts)
+        except SubjectErased:
+            await self.cancel(kernel, CancelPayment(job.payment))
+            return
         if not facts.token:
             intent = replace(intent, failure=NO_CARD)
         else:
@@ -131,15 +142,15 @@ class Till:
     async def renew(self, kernel: Kernel, job: RenewDue) -> None:
         now = kernel.clock()
         for identifier in await kernel.store.read(lambda connection: due_for_renewal(connection, now)):
-            await _do(kernel, open_period, OneSubscription(identifier))
+            await _alone(identifier, _do(kernel, open_period, OneSubscription(identifier)))
 
     async def reconcile(self, kernel: Kernel, job: Reconcile) -> None:
         now = kernel.clock()
         before, after = now - timedelta(minutes=3), now - timedelta(days=40)
         for payment in await kernel.store.read(lambda c: undecided_payments(c, before, after)):
-            await self.look(kernel, payment)
+            await _alone(payment, self.look(kernel, payment))
         for refund in await kernel.store.read(lambda c: waiting_refunds(c, before)):
-            await self.refund(kernel, SendRefund(refund))
+            await _alone(refund, self.refund(kernel, SendRefund(refund)))
 
     async def _tell(self, kernel: Kernel, facts: PaymentFacts) -> Intent:
         """The intent of the payment; the processor and then our record learn of it where they had not."""
@@ -166,12 +177,12 @@ class Till:
 
 def job_kinds(processor: Processor, terms: Terms) -> list[JobKind]:
     """The kinds of jobs of this room."""
-    till, often, pause = Till(processor), 200, timedelta(minutes=10)
+    till, often, pause = Till(processor), 2000, timedelta(minutes=10)
 
     async def apply(kernel: Kernel, job: ApplyTerms) -> None:
         await apply_terms(kernel, terms)
 
-    # a processor that is down for a day loses nothing: these go on, with pauses of ten minutes at most
+    # a processor that is down for days loses nothing: these go on, with pauses of ten minutes at most
     persistent: dict[str, Any] = {"attempts": often, "longest_pause": pause}
     return [
         JobKind("billing.start_payment", StartPayment, till.start, **persistent),
@@ -214,6 +225,14 @@ async def _settle(kernel: Kernel, payment: str, intent: Intent, attempt: int) ->
     facts = None if card is None else CardFacts(card.token, card.brand, card.last4, card.expires)
     request = SettlePayment(payment, intent.id, intent.status, intent.received, intent.failure[:120], facts, attempt)
     await _do(kernel, settle_payment, request)
+
+
+async def _alone(identifier: str, step: Awaitable[object]) -> None:
+    """One of many: its failure is recorded and keeps nobody else waiting; the next round tries again."""
+    try:
+        await step
+    except DomainError as error:
+        log.warning("billing.round", object=identifier, error=error.code)
 
 
 async def _do(kernel: Kernel, operation: Operation, request: msgspec.Struct) -> Any:

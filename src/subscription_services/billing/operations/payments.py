@@ -22,6 +22,7 @@ from subscription_services.billing.requests import (
 )
 from subscription_services.billing.tables import customer, payment, terms
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import SubjectErased
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage import insert_row, update_row
@@ -34,7 +35,10 @@ _JOBS = SystemOnly("carried out by this room's jobs")
 def payment_facts(tx: ReadTransaction, ctx: Context, request: OnePayment) -> Seen[PaymentFacts]:
     """What a job needs to speak to the processor about a payment."""
     found = find_payment(tx, request.id)
-    token = token_of_default(tx, found.account) if found.off_session else ""
+    try:
+        token = token_of_default(tx, found.account) if found.off_session else ""
+    except SubjectErased:
+        token = ""
     facts = PaymentFacts(found, customer_at_processor(tx, found.account), token)
     return Seen(facts, object=found.id, subject=found.account)
 
