@@ -50,8 +50,6 @@ class Browser:
 
     def __init__(self, world: World, user_agent: str = FIREFOX) -> None:
         self.world = world
-        origin = world.house.settings.slices
-        del origin
         self.client = httpx.AsyncClient(
             transport=httpx.ASGITransport(front.application(world.house), client=("127.0.0.9", 4711)),
             base_url="https://localhost:8443", headers={"User-Agent": user_agent, "Accept": "text/html"},
