@@ -13,15 +13,18 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
+from sqlalchemy import text
 
 from sandbox.loopback import choose_port
 from sandbox.serving import Listen, listening
 from subscription_services.app import certificate
+from subscription_services.billing.checks import checks
 from subscription_services.billing.jobs import Till
 from subscription_services.billing.processor import StripeProcessor
 from subscription_services.billing.settings import BillingSettings
 from subscription_services.front import application
 from subscription_services.jobs import run_worker
+from subscription_services.kernel.checks import Check, Doors, Finding, Verdict
 from subscription_services.kernel.clock import system_clock
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.testing import World
@@ -179,3 +182,39 @@ def test_nothing_stands_in_anybodys_way(open_shop: Visit, chrome: Browser) -> No
 
 def _sound(found: Any, url: str) -> None:
     assert found.violations_count == 0, f"{url}\n{found.generate_report()}"
+
+
+def look(check: Check, doors: Doors) -> Finding:
+    """One run of a check."""
+
+    async def once() -> Finding:
+        return await check.run(doors)
+
+    return asyncio.run(once())
+
+
+def test_the_live_checks_look_from_outside(sqlite_template: Path, tmp_path: Path) -> None:
+    port = choose_port("127.0.0.1", 0)
+    data = tmp_path / "data"
+    shutil.copytree(sqlite_template, data)
+    with (
+        processor_process("--embedder", f"https://localhost:{port}") as processor,
+        World.open(data, **settings_for(processor), SUBS_HTTPS_PORT=str(port)) as world,
+    ):
+        settings = world.house.settings
+        shop = Shop(world, processor, Till(StripeProcessor(settings.of(BillingSettings))))
+        started = shop.subscribed(shop.person())
+        files = certificate(settings.of(HouseSettings))
+        doors = Doors(world.house.kernel, settings, f"https://localhost:{port}", "", str(files.certificate))
+        found = {item.promise: item for item in checks()}
+        with serving(shop, port):
+            kept = look(found["sub.billing"], doors)
+            assert (kept.verdict, kept.evidence["compared"]) == (Verdict.KEPT, 1)
+            assert look(found["comp.pci"], doors).verdict is Verdict.KEPT
+            intent = str(shop.payment(str(started.payment)).intent)
+            wrong = text("UPDATE billing_payment SET intent = 'pi_other' WHERE intent = :intent")
+            world.write(lambda connection: connection.execute(wrong, {"intent": intent}))
+            assert look(found["sub.billing"], doors).verdict is Verdict.COULD_NOT_CHECK
+            number = text("UPDATE billing_line SET text = '4242 4242 4242 4242'")
+            world.write(lambda connection: connection.execute(number))
+            assert look(found["comp.pci"], doors).verdict is Verdict.BROKEN

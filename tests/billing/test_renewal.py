@@ -8,6 +8,8 @@ from subscription_services.billing import requests as asks
 from subscription_services.billing.errors import MethodInUse
 from subscription_services.billing.model import InvoiceStatus, PaymentState
 from subscription_services.jobs import recent_jobs
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.errors import SubjectErased
 from subscription_services.subscriptions import Status
 from subscription_services.subscriptions import requests as sub_asks
 from tests.billing.shop import Shop
@@ -163,3 +165,34 @@ def test_the_last_card_stays_while_a_subscription_needs_it(shop: Shop) -> None:
     customers = shop.processor.sdk.v1.customers.list({"limit": 100}).data
     mine = next(item for item in customers if getattr(item.metadata, "account", "") == me.id)
     assert shop.processor.sdk.v1.payment_methods.list({"customer": mine.id, "type": "card"}).data == []
+
+
+def test_an_erased_person_is_billed_no_more_and_their_invoice_stays_readable(shop: Shop) -> None:
+    me = shop.person()
+    started = shop.subscribed(me)
+    (invoice,) = shop.invoices(me)
+    shop.world.house.kernel.keys.for_caller("privacy").destroy_subject(me.id, "asked for")
+    shop.world.clock.advance(days=32)
+    shop.renew()
+    clerk = shop.member(Role.BILLING)
+    found = shop.world.do("subscriptions.show", clerk, sub_asks.OneSubscription(started.subscription))
+    assert found.status is Status.ENDED
+    document = shop.world.do("billing.invoice", clerk, asks.OneInvoice(invoice.id))
+    assert document.buyer == "Ada Łukasiewicz\nada@example.org"
+    with pytest.raises(SubjectErased):
+        shop.world.do("billing.of_person", clerk, asks.OfPerson(me.id))
+
+
+def test_a_charge_for_an_erased_person_is_taken_back(shop: Shop) -> None:
+    me = shop.person()
+    started = shop.subscribed(me)
+    shop.world.clock.advance(days=32)
+    shop.processor.behave(fail_next={"count": 2, "path": "/v1/*", "method": "POST", "status": 503})
+    shop.renew()
+    shop.world.house.kernel.keys.for_caller("privacy").destroy_subject(me.id, "asked for")
+    clerk = shop.member(Role.BILLING)
+    for _ in range(4):
+        shop.world.clock.advance(seconds=40)
+        shop.world.run_jobs(3)
+    found = shop.world.do("subscriptions.show", clerk, sub_asks.OneSubscription(started.subscription))
+    assert found.status is Status.ENDED

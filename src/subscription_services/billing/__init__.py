@@ -9,7 +9,6 @@ repeating it after a lost answer charges nobody twice.
 from .card_numbers import contains_card_number
 from .checks import checks
 from .errors import CardNumberRefused
-from .guard import refuse_card_numbers
 from .jobs import SCHEDULES, apply_terms
 from .letters import LETTERS
 from .operations import ALL as OPERATIONS
@@ -19,5 +18,5 @@ from .wiring import kinds
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "BillingSettings", "CardNumberRefused", "apply_terms",
-    "check_settings", "checks", "contains_card_number", "frame_origins", "kinds", "refuse_card_numbers", "routes",
+    "check_settings", "checks", "contains_card_number", "frame_origins", "kinds", "routes",
 ]  # fmt: skip
