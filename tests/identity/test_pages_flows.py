@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Struct
 
 from subscription_services.identity.model import Purpose
 from subscription_services.kernel.actors import Role, System
@@ -316,12 +317,14 @@ def test_activity_is_in_peoples_words_and_pages_on(browser: Browser, world: Worl
         world.clock.advance(seconds=1)
         browser.get("/account/profile")
         browser.press("/account/profile", name=f"Ada {number}")
+    Browser(world).sign_in(ADA, "wrong")
     support = world.team(Role.SUPPORT)
     world.do("identity.find_person", support, _find())
     world.clock.advance(seconds=1)
     world.events()
     text = words_of(browser.get("/account/activity"))
     assert "Looked up your account Our team" in text
+    assert "Sign-in refused Somebody not signed in · Firefox on Linux, 127.0.0.9, the password was wrong" in text
     assert "Name changed You · Firefox on Linux, 127.0.0.9" in text
     assert "identity." not in text
     older = browser.page.text.partition('rel="next" href="')[2].partition('"')[0]
@@ -330,7 +333,7 @@ def test_activity_is_in_peoples_words_and_pages_on(browser: Browser, world: Worl
     assert browser.get("/account/activity?after=nonsense").status_code == 422
 
 
-def _find() -> object:
+def _find() -> Struct:
     from subscription_services.identity.operations.people import FindPerson
 
     return FindPerson(ADA, "asked for help")

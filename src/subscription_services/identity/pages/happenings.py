@@ -51,6 +51,12 @@ REASONS = {
     "link-used": "the link was used already", "link-expired": "the link had expired",
     "not-found": "there was nothing of that name", "not-signed-in": "nobody was signed in",
 }  # fmt: skip
+REFUSED = {
+    "identity.sign_in": "Sign-in refused", "identity.sign_in_code": "Sign-in with a code refused",
+    "identity.confirm_it_is_me": "Confirmation refused",
+    "identity.confirm_totp": "Code refused while setting up two-factor sign-in",
+    "identity.change_password": "Change of password refused",
+}  # fmt: skip
 _SYMBOLS = {"identity": "shield", "subscriptions": "repeat", "billing": "card", "mail": "mail", "access": "people"}
 
 
@@ -105,7 +111,10 @@ def _is_look(happening: Happening) -> bool:
 
 def _line(item: Happening) -> Line:
     good = item.outcome == "success"
-    title = title_of(item.action) if good else f"Refused: {title_of(item.action)}"
+    title = title_of(item.action)
+    if not good:
+        word = "Refused" if item.outcome == "refused" else "Failed"
+        title = REFUSED.get(item.action, f"{word}: {title[:1].lower()}{title[1:]}")
     reason = "" if good else REASONS.get(item.reason, item.reason.removeprefix("error:").replace("-", " "))
     detail = ", ".join(text for text in (_place(item), reason) if text)
     team = item.actor_kind == "team-member" and not item.by_me
