@@ -17,6 +17,7 @@ from . import model
 from .tokens import new_recovery_code, plain_recovery_code
 
 STEP = 30
+HOUR = 3600 // STEP
 DRIFT = 1
 """Time steps that a device's clock may be off, either way."""
 RECOVERY_CODES = 10
@@ -36,16 +37,19 @@ def matching_step(secret: str, code: str, now: datetime, after: int) -> int | No
 
 
 def hours_off(secret: str, code: str, now: datetime) -> timedelta | None:
-    """How far the clock of a device must be off for it to show this code; None when no time within a day fits.
+    """How far a device's clock must be off to show this code: up to an hour and a half, or by whole hours as with a
+    wrong time zone; None when neither fits.
 
     Only for the person who is setting the secret up: to a stranger it would tell codes of the future.
     """
     present = int(now.timestamp()) // STEP
     totp = pyotp.TOTP(secret)
     plain = "".join(code.split())
-    for distance in range(DRIFT + 1, 24 * 3600 // STEP):
-        for step in (present + distance, present - distance):
-            if hmac.compare_digest(totp.at(step * STEP).encode(), plain.encode()):
+    near = range(DRIFT + 1, 90 * 60 // STEP + 1)
+    zones = (hour * HOUR + off for hour in range(2, 15) for off in range(-DRIFT, DRIFT + 1))
+    for distance in (*near, *zones):
+        for step in (present + distance, max(0, present - distance)):
+            if hmac.compare_digest(totp.at(step * STEP).encode(), plain.encode("utf-8", "replace")):
                 return timedelta(seconds=(step - present) * STEP)
     return None
 

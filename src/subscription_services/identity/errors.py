@@ -25,6 +25,11 @@ class ChallengeEnded(Refusal):
     message = "This sign-in took too long or had too many wrong codes. Start again with your password."
 
 
+class TooManyCodes(Refusal):
+    code = "too-many-codes"
+    message = "Too many wrong codes for this account. Wait an hour, then sign in again."
+
+
 class LinkInvalid(Refusal):
     code = "link-invalid"
     message = "This link is not valid. Copy it whole from the newest letter, or ask for a new one."

@@ -40,7 +40,8 @@ async def _verify(kernel: Kernel, site: SiteFacts, account: str, values: Mapping
     made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.VERIFY))
     return Letter(
         found[0], f"Confirm your address for {site.product}",
-        f"Hello {found[1]},\n\nplease confirm that this address is yours:\n\n{site.public_url}/verify?token={made.token}\n\n"
+        # without the name: nobody has proved this address, and a stranger could have typed anything as the name
+        f"Hello,\n\nplease confirm that this address is yours:\n\n{site.public_url}/verify?token={made.token}\n\n"
         "The link works once and for a limited time. If you did not ask for an account, ignore this letter: without "
         f"the confirmation nothing happens.\n\n{site.product}\n{site.contact}\n",
     )  # fmt: skip
@@ -97,6 +98,7 @@ LETTERS = (
     ),
     LetterKind(
         "identity.account_closed",
-        _told("Your account is closed", "your account is closed and every session has ended.\n\nThank you for having been here."),
+        _told("Your account is closed",
+              "your account is closed and every session has ended.\n\nThank you for having been here."),
     ),
 )  # fmt: skip

@@ -98,7 +98,7 @@ def resolve_session(connection: Connection, keys: Keys, token: str, now: datetim
 
 def email_index(keys: Keys, email: str) -> bytes:
     """The keyed index under which an address is found; case does not matter."""
-    return keys.blind_index(EMAIL_INDEX, email.strip().casefold())
+    return keys.blind_index(EMAIL_INDEX, email.casefold())
 
 
 def account_by_email(tx: ReadTransaction, email: str) -> Row[Any] | None:

@@ -47,6 +47,12 @@ def end_sessions(tx: Transaction, ctx: Context, account: str, reason: str, *wher
     return tx.connection.execute(statement).rowcount
 
 
+def end_challenges(tx: Transaction, ctx: Context, account: str) -> None:
+    """End the account's half-finished sign-ins."""
+    waiting = update(model.challenge).where(model.challenge.c.account == account, model.challenge.c.used_at.is_(None))
+    tx.connection.execute(waiting.values(used_at=ctx.now))
+
+
 def owner_of_session(tx: Any, ctx: Context, request: Any) -> str:
     """The account that a session belongs to, or "" when there is none."""
     found = tx.connection.execute(select(model.session.c.account).where(model.session.c.id == request.id)).scalar()

@@ -30,6 +30,7 @@ from .queries import (
     prove_consistency,
     prove_inclusion,
     search,
+    search_person,
     waiting_count,
 )
 from .sequencer import adopt, run_sequencer, sequence
@@ -41,5 +42,5 @@ __all__ = [
     "LedgerError", "Log", "LogRefused", "LogTampered", "Memory", "MemoryMissing", "NoSuchEvent", "NotSequenced",
     "Page", "RolledBack", "Search", "Verified", "adopt", "find_event", "guard_statements", "missing_guards",
     "newest_checkpoint", "origin_index", "personal_fields", "prove_consistency", "prove_inclusion", "report",
-    "run_sequencer", "search", "sequence", "verification", "verify_log", "waiting_count",
+    "run_sequencer", "search", "search_person", "sequence", "verification", "verify_log", "waiting_count",
 ]  # fmt: skip

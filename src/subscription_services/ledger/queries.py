@@ -93,6 +93,24 @@ def search(connection: Connection, wanted: Search, *, after: str | None = None, 
     return Page(tuple(_found(row) for row in rows[:limit]), position)
 
 
+def search_person(connection: Connection, person: str, *, after: str | None = None, limit: int = 50) -> Page:
+    """One page of events that a person did or that concern them. Raises Invalid for a bad `after`.
+
+    Two searches, since each has an index of its own; one with OR would have none.
+    """
+    limit = max(1, min(limit, LARGEST_PAGE))
+    pages = [
+        search(connection, wanted, after=after, limit=limit)
+        for wanted in (Search(actor=person), Search(subject=person))
+    ]
+    both = {item.event.id: item for page in pages for item in page.found}
+    found = sorted(both.values(), key=lambda item: (item.event.at, item.event.id), reverse=True)
+    more = len(found) > limit or any(page.next for page in pages)
+    shown = tuple(found[:limit])
+    last = shown[-1].event if shown else None
+    return Page(shown, f"{to_microseconds(last.at)}-{last.id}" if more and last else None)
+
+
 def find_event(connection: Connection, event_id: str) -> Found:
     """One event by its id. Raises NoSuchEvent."""
     row = connection.execute(_joined().where(model.event.c.id == event_id)).first()

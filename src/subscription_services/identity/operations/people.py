@@ -48,7 +48,8 @@ class EnrolledPassword:
 @operation("identity.find_person", by=[Role.SUPPORT, Role.SECURITY, Role.ADMINISTRATOR])
 def find_person(tx: ReadTransaction, ctx: Context, request: FindPerson) -> Seen[AccountFacts]:
     """Find an account by its address or id; whose it is and why one looked stands in the log first."""
-    row = account_by_email(tx, request.who) if "@" in request.who else account_by_id(tx, request.who.strip())
+    who = request.who.strip()
+    row = account_by_email(tx, who) if "@" in who else account_by_id(tx, who)
     found = accounts(tx, [str(row.id)]) if row is not None else []
     if not found:
         raise NotFound("There is no account with this address or id.")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
-from sqlalchemy import func, select, update
+from msgspec import Meta
+from sqlalchemy import delete, func, select, update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
-from subscription_services.identity.model import State
+from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import account_by_id, accounts
-from subscription_services.identity.sessions import end_sessions, renew_session
+from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
@@ -25,10 +27,9 @@ from subscription_services.ledger import queries as ledger
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row, update_row
 
-from .sign_up import check_strength
+from .sign_up import check_strength, end_links
 
 OWN = (Subscriber.own, TeamMember.own)
-PAGE = 25
 
 
 class ShowProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,11 +52,8 @@ class CloseAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ShowActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`after` continues a page: the `next` of the answer before."""
 
-    after: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.after) > 200:
-            raise ValueError("not the end of a page")
+    after: Annotated[str, Meta(max_length=200)] = ""
+    limit: Annotated[int, Meta(ge=1, le=200)] = 50
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -158,6 +156,7 @@ def change_password(
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     session = getattr(ctx.actor, "session", "")
     end_sessions(tx, ctx, ctx.actor.id, "password changed", model.session.c.id != session)
+    end_challenges(tx, ctx, ctx.actor.id)
     factor = bool(getattr(ctx.actor, "second_factor", False))
     token = renew_session(tx, ctx, session, second_factor=factor)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))
@@ -166,10 +165,14 @@ def change_password(
 
 @operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])
 def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Change[Closed]:
-    """Close one's account: sessions end and the address is free again."""
-    values = {"state": State.CLOSED, "email_index": None, "closed_at": ctx.now}
+    """Close one's account: sessions, password and second factor end and the address is free again."""
+    values = {"state": State.CLOSED, "email_index": None, "closed_at": ctx.now, "verifier": None}
     tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
     end_sessions(tx, ctx, ctx.actor.id, "account closed")
+    end_challenges(tx, ctx, ctx.actor.id)
+    end_links(tx, ctx, ctx.actor.id, Purpose.VERIFY)
+    tx.connection.execute(delete(model.recovery_code).where(model.recovery_code.c.account == ctx.actor.id))
+    tx.connection.execute(delete(model.totp).where(model.totp.c.account == ctx.actor.id))
     tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))
     return Change(None, Closed(ctx.actor.id))
 
@@ -177,18 +180,14 @@ def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Chang
 @operation("identity.activity", by=OWN)
 def activity(tx: ReadTransaction, ctx: Context, request: ShowActivity) -> Seen[Activity]:
     """What happened on one's account, by oneself and by others, from the tamper-evident log; newest first."""
-    page = ledger.search(
-        tx.connection, ledger.Search(subject=ctx.actor.id), after=request.after or None, limit=PAGE
+    page = ledger.search_person(tx.connection, ctx.actor.id, after=request.after or None, limit=request.limit)
+    return Seen(Activity([_happening(tx, ctx.actor.id, found) for found in page.found], page.next or ""))
+
+
+def _happening(tx: ReadTransaction, account: str, found: ledger.Found) -> Happening:
+    event = found.event
+    personal = ledger.personal_fields(tx.keys, event) if event.sealed_for == account else {}
+    return Happening(
+        event.id, event.at, event.action, event.outcome.value, event.reason, event.actor_kind, event.actor == account,
+        event.object, personal.get("address", ""), personal.get("user_agent", ""), found.log_index,
     )  # fmt: skip
-    entries = []
-    for found in page.found:
-        event = found.event
-        by_me = event.actor == ctx.actor.id
-        personal = ledger.personal_fields(tx.keys, event) if event.sealed_for == ctx.actor.id else {}
-        entries.append(
-            Happening(
-                event.id, event.at, event.action, event.outcome.value, event.reason, event.actor_kind, by_me,
-                event.object, personal.get("address", ""), personal.get("user_agent", ""), found.log_index,
-            )
-        )  # fmt: skip
-    return Seen(Activity(entries, page.next or ""))

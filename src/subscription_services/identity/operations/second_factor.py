@@ -75,7 +75,18 @@ def second_factor(tx: ReadTransaction, ctx: Context, request: Nothing) -> Seen[S
     return Seen(SecondFactor(on, row.confirmed_at if row else None, left, row is not None and not on))
 
 
-@operation("identity.start_totp", by=OWN, idempotent=False)
+@operation("identity.pending_totp", by=OWN, needs=[recent_sign_in])
+def pending_totp(tx: ReadTransaction, ctx: Context, request: Nothing) -> Seen[TotpSecret]:
+    """The secret that is being set up, until its first code is confirmed."""
+    row = tx.connection.execute(select(model.totp).where(model.totp.c.account == ctx.actor.id)).one_or_none()
+    if row is None:
+        raise NotStarted()
+    if row.confirmed_at is not None:
+        raise AlreadyOn()
+    return Seen(_shown(tx, ctx, row.id, open_row(tx, model.totp, row)["secret"]), object=row.id)
+
+
+@operation("identity.start_totp", by=OWN, needs=[recent_sign_in], idempotent=False)
 def start_totp(tx: Transaction, ctx: Context, request: Nothing) -> Change[TotpSecret]:
     """Begin setting up two-factor sign-in; asked again before it is confirmed, the same secret is shown."""
     row = tx.connection.execute(select(model.totp).where(model.totp.c.account == ctx.actor.id)).one_or_none()
@@ -92,7 +103,7 @@ def start_totp(tx: Transaction, ctx: Context, request: Nothing) -> Change[TotpSe
     return Change(None, _shown(tx, ctx, identifier, secret))
 
 
-@operation("identity.confirm_totp", by=OWN, idempotent=False, limits=[Limit(20, 900, "actor")])
+@operation("identity.confirm_totp", by=OWN, needs=[recent_sign_in], idempotent=False, limits=[Limit(20, 900, "actor")])
 def confirm_totp(tx: Transaction, ctx: Context, request: ConfirmTotp) -> Change[RecoveryCodes] | Declined:
     """Turn two-factor sign-in on with a first code; answers with recovery codes, once. Other sessions end."""
     row = tx.connection.execute(
@@ -102,9 +113,11 @@ def confirm_totp(tx: Transaction, ctx: Context, request: ConfirmTotp) -> Change[
         raise NotStarted()
     if row.confirmed_at is not None:
         raise AlreadyOn()
-    step = codes.matching_step(open_row(tx, model.totp, row)["secret"], request.code, ctx.now, row.last_step)
+    secret = open_row(tx, model.totp, row)["secret"]
+    step = codes.matching_step(secret, request.code, ctx.now, row.last_step)
     if step is None:
-        return Declined(WrongCode(fields={"code": WrongCode.message}), object=row.id)
+        text = _why_wrong(secret, request.code, ctx.now)
+        return Declined(WrongCode(text, fields={"code": text}), object=row.id)
     values = {"confirmed_at": ctx.now, "last_step": step}
     tx.connection.execute(update(model.totp).where(model.totp.c.id == row.id).values(values))
     session = getattr(ctx.actor, "session", "")
@@ -143,7 +156,20 @@ def _confirmed(tx: Transaction, ctx: Context) -> str:
     return str(identifier)
 
 
-def _shown(tx: Transaction, ctx: Context, identifier: str, secret: str) -> TotpSecret:
+def _why_wrong(secret: str, code: str, now: datetime) -> str:
+    """In words; a clock that is off is the usual reason."""
+    off = codes.hours_off(secret, code, now)
+    if off is None:
+        return "That code is not right. Type the newest one that your app shows for this account."
+    minutes = round(abs(off).total_seconds() / 60)
+    side = "ahead" if off.total_seconds() > 0 else "behind"
+    return (
+        f"Your device's clock is about {minutes} minutes {side}: here it is {now:%H:%M} UTC. Let the device set its "
+        "time automatically, then type the next code."
+    )
+
+
+def _shown(tx: ReadTransaction, ctx: Context, identifier: str, secret: str) -> TotpSecret:
     contact = contact_of(tx, ctx.actor.id)
     if contact is None:
         raise NotFound()

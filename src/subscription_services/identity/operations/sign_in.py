@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from datetime import timedelta
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from subscription_services.identity import codes, model, passwords
 from subscription_services.identity.configured import rules
-from subscription_services.identity.errors import ChallengeEnded, NotVerified, WrongCode, WrongCredentials
+from subscription_services.identity.errors import (
+    ChallengeEnded,
+    NotVerified,
+    TooManyCodes,
+    WrongCode,
+    WrongCredentials,
+)
 from subscription_services.identity.fields import Code, Email, Id, Secret, Token
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
@@ -22,6 +29,8 @@ from subscription_services.kernel.operations import Change, Declined, Limit, Pre
 from subscription_services.kernel.transaction import Reading, Transaction
 
 TRIES = 5
+WRONG_CODES_AN_HOUR = 20
+"""Over all sign-ins of an account; only somebody who has the password can use them up."""
 OWN = (Subscriber.own, TeamMember.own)
 
 
@@ -136,6 +145,8 @@ def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[S
     ).one_or_none()
     if row is None or row.used_at is not None or row.expires_at <= ctx.now or row.tries >= TRIES:
         return Declined(ChallengeEnded(), subject=row.account if row else "", object=row.id if row else "")
+    if _wrong_codes(tx, ctx, row.account) >= WRONG_CODES_AN_HOUR:
+        return Declined(TooManyCodes(), object=row.id, subject=row.account)
     mine = model.challenge.c.id == row.id
     how = codes.use_code(tx, ctx, row.account, request.code)
     if how is None:
@@ -189,6 +200,13 @@ def confirm_it_is_me(
     return Change(None, SignedIn(session, token=token))
 
 
+def _wrong_codes(tx: Transaction, ctx: Context, account: str) -> int:
+    """Wrong codes of the account's sign-ins begun within the last hour."""
+    begun = model.challenge.c.expires_at > ctx.now + rules().code - timedelta(hours=1)
+    total = select(func.coalesce(func.sum(model.challenge.c.tries), 0))
+    return int(tx.connection.execute(total.where(model.challenge.c.account == account, begun)).scalar_one())
+
+
 def _challenge(tx: Transaction, ctx: Context, account: str) -> SignedIn:
     token, identifier = new_token(ctx.random), ctx.ids.new("chl")
     values = {
@@ -200,8 +218,11 @@ def _challenge(tx: Transaction, ctx: Context, account: str) -> SignedIn:
 
 def _check(pepper: bytes, password: str, account: str, verifier: bytes) -> CheckedPassword:
     right = passwords.matches(pepper, password, verifier) and bool(account)
-    stale = right and passwords.cost_of(verifier) < rules().cost
-    fresh = passwords.make_verifier(pepper, password, rules().cost) if stale else None
+    cost, wanted = passwords.cost_of(verifier), rules().cost
+    fresh = passwords.make_verifier(pepper, password, wanted) if right and cost < wanted else None
+    if fresh is None:
+        # an older, cheaper verifier must not tell that the account exists
+        passwords.waste(cost, wanted)
     return CheckedPassword(account, verifier, right, fresh)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import Row, delete, select, update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
-from subscription_services.identity.errors import LinkExpired, LinkInvalid, LinkUsed, WeakPassword
+from subscription_services.identity.errors import AddressTaken, LinkExpired, LinkInvalid, LinkUsed, WeakPassword
 from subscription_services.identity.fields import Email, Id, Name, Secret, Token, clean_email, clean_name
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.queries import account_by_email, email_index
+from subscription_services.identity.sessions import end_challenges, end_sessions
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Limit, Prepared, Public, SystemOnly, operation
@@ -149,11 +151,26 @@ def issue_link(tx: Transaction, ctx: Context, request: IssueLink) -> Change[Issu
     prepare=Prepared(hash_password, "bcrypt"), idempotent=False,
 )  # fmt: skip
 def create_probe(tx: Transaction, ctx: Context, request: CreateProbe, hashed: HashedPassword) -> Change[Verified]:
-    """Make an account for live checks: same rules, marked, left out of figures, no letters."""
+    """Make an account for live checks, or give it a new password: same rules, marked, out of figures, no letters."""
+    found = account_by_email(tx, clean_email(request.email))
+    if found is not None:
+        return _renew_probe(tx, ctx, found, hashed)
     identifier = add_account(
         tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.ACTIVE, hashed.verifier, probe=True
     )  # fmt: skip
     return Change(None, Verified(identifier), subject=identifier)
+
+
+def _renew_probe(tx: Transaction, ctx: Context, found: Row[Any], hashed: HashedPassword) -> Change[Verified]:
+    """The probe as if it were new. Raises AddressTaken where a person has this address."""
+    if not found.probe:
+        raise AddressTaken()
+    tx.connection.execute(update(model.account).where(model.account.c.id == found.id).values(verifier=hashed.verifier))
+    end_sessions(tx, ctx, found.id, "probe renewed")
+    end_challenges(tx, ctx, found.id)
+    for table in (model.recovery_code, model.totp):
+        tx.connection.execute(delete(table).where(table.c.account == found.id))
+    return Change(None, Verified(found.id), subject=found.id)
 
 
 def add_account(
