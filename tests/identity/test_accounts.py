@@ -23,7 +23,7 @@ from subscription_services.identity.settings import IdentitySettings
 from subscription_services.identity.tokens import digest
 from subscription_services.kernel.actors import Anonymous, System
 from subscription_services.kernel.context import Origin
-from subscription_services.kernel.errors import NotSignedIn, StepUpNeeded, TooMany
+from subscription_services.kernel.errors import Invalid, NotSignedIn, StepUpNeeded, TooMany
 from subscription_services.testing import World
 from subscription_services.testing.people import PASSWORD, sign_in_subscriber
 
@@ -99,9 +99,19 @@ def test_wrong_password_and_unknown_address_look_alike(world: World, monkeypatch
 
 def test_addresses_are_checked(world: World) -> None:
     for bad in ("no-at", "ada@", "a@b c.org", "@example.org", "a@@example.org"):
+        with pytest.raises(Invalid, match="email"):
+            world.do("identity.sign_up", STRANGER, SignUp(bad, "Ada", PASSWORD))
+    for bad in ("ada@example..org", ".ada@example.org", "ada@-example.org"):
         with pytest.raises(BadAddress) as caught:
             world.do("identity.sign_up", STRANGER, SignUp(bad, "Ada", PASSWORD))
         assert "email" in caught.value.fields
+
+
+def test_spaces_around_an_address_give_no_counter_of_their_own(world: World) -> None:
+    world.subscriber(EMAIL)
+    for typed in (f" {EMAIL}", f"{EMAIL} ", f"{EMAIL}\t"):
+        with pytest.raises(Invalid):
+            world.do("identity.sign_in", STRANGER, SignIn(typed, PASSWORD))
 
 
 def test_ten_tries_for_one_address_are_enough(world: World) -> None:
