@@ -68,11 +68,11 @@ class Front:
         if not cookie:
             return Visitor()
         now = self.kernel.clock()
-        found = await self.kernel.store.read(
-            lambda connection: identity.resolve_session(
-                connection, self.kernel.keys.for_caller("identity"), cookie, now
-            )
-        )
+        keys = self.kernel.keys.for_caller("identity")
+        try:
+            found = await self.kernel.store.read(lambda c: identity.resolve_session(c, keys, cookie, now))
+        except SubjectErased:
+            found = None
         if found is None:
             if scheme:
                 raise NotSignedIn()

@@ -1,0 +1,154 @@
+"""A person with a browser: what they do, step by step, as on the pages."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyotp
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Request
+
+from tests.stories.service import Service
+
+PASSWORD = "violet-harbour-lantern-58"
+CARD = "4242 4242 4242 4242"
+
+
+@dataclass
+class Person:
+    """`sent` holds every request of the browser: address and body. Each page seen is judged by axe-core."""
+
+    service: Service
+    page: Page
+    email: str
+    name: str = "Ada Lovelace"
+    password: str = PASSWORD
+    scripts: bool = True
+    pictures: Path | None = None
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    secret: str = ""
+    codes: list[str] = field(default_factory=list)
+    _last_step: int = 0
+
+    def see(self, name: str) -> None:
+        """Look at the page: axe-core finds nothing, and a picture is kept."""
+        if self.pictures is not None:
+            self.page.screenshot(path=str(self.pictures / f"{len(list(self.pictures.iterdir())):02d}-{name}.png"))
+        if self.scripts:
+            found = Axe().run(self.page).response["violations"]
+            problems = [f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}" for item in found]
+            assert problems == [], f"{name} ({self.page.url}): {problems}"
+
+    def go(self, path: str, name: str) -> None:
+        answer = self.page.goto(f"{self.service.url}{path}")
+        assert answer is not None
+        assert answer.ok, f"{path}: {answer.status}"
+        self.see(name)
+
+    def press(self, label: str) -> None:
+        """The button or link in the page's main part."""
+        main = self.page.locator("main")
+        button = main.get_by_role("button", name=label, exact=True)
+        (button if button.count() else main.get_by_role("link", name=label, exact=True)).first.click()
+        self.page.wait_for_load_state()
+
+    def sign_up(self) -> None:
+        self.go("/", "home")
+        self.page.get_by_role("link", name="Create account", exact=True).first.click()
+        self.see("sign-up")
+        self.page.get_by_label("Name").fill(self.name)
+        self.page.get_by_label("E-mail").fill(self.email)
+        self.page.locator("input[name=password]").fill(self.password)
+        self.press("Create account")
+        assert self.page.url.endswith("/sign-up/sent")
+        self.see("letter-sent")
+        self.page.goto(self.service.link(self.email, "Confirm", "/verify"))
+        self.see("verify")
+        self.press("Confirm my address")
+
+    def sign_in(self) -> None:
+        self.page.goto(f"{self.service.url}/sign-in")
+        self.page.get_by_label("E-mail").fill(self.email)
+        self.page.locator("input[name=password]").fill(self.password)
+        self.press("Sign in")
+        if self.secret:
+            self.see("code")
+            self.page.locator("input[name=code]").fill(self.code())
+            self.press("Sign in")
+        assert "/sign-in" not in self.page.url, self.page.locator("main").inner_text()
+
+    def code(self) -> str:
+        """The next code of the authenticator: each works once, so wait for a new one where needed."""
+        while int(time.time()) // 30 <= self._last_step:
+            time.sleep(0.5)
+        self._last_step = int(time.time()) // 30
+        return pyotp.TOTP(self.secret).now()
+
+    def turn_on_two_factor(self) -> None:
+        self.see("overview")
+        self.press("Turn on two-factor sign-in")
+        self.see("two-factor")
+        self.press("Turn it on")
+        self.see("two-factor-set-up")
+        self.secret = self.page.get_by_role("group", name="Key of your account").inner_text().split("\n")[0].strip()
+        self.secret = re.sub(r"[^A-Z2-7]", "", self.secret)
+        self.page.locator("input[name=code]").fill(self.code())
+        self.press("Turn on two-factor sign-in")
+        self.see("recovery-codes")
+        shown = self.page.get_by_role("group", name="Recovery codes").locator("code").inner_text()
+        self.codes = shown.split()
+        assert len(self.codes) == 10
+        self.press("I have saved them")
+
+    def sign_out(self) -> None:
+        if self.scripts:
+            self.page.locator("details.account summary").click()
+        else:
+            self.page.locator("details.account summary").click()
+        self.page.get_by_role("button", name="Sign out").first.click()
+        self.page.wait_for_load_state()
+
+    def choose_a_plan(self) -> None:
+        self.go("/plans", "plans")
+        self.page.locator("main").get_by_role("link", name=re.compile("^Choose ")).first.click()
+        self.see("subscribe")
+        self.press("Subscribe and pay")
+        self.page.wait_for_url(re.compile("/checkout/"))
+
+    def pay(self, card: str = CARD) -> None:
+        frame = self.page.frame_locator("iframe.processor")
+        frame.get_by_label("Card number").fill(card)
+        frame.get_by_label("Expiry date").fill("12/34")
+        frame.get_by_label("Security code").fill("123")
+        self.see("pay")
+        frame.get_by_role("button", name=re.compile("^Pay ")).click()
+        if not self.scripts:
+            frame.get_by_role("link", name="Continue").click()
+        self.page.wait_for_url(re.compile("/(subscriptions|invoices)/"), timeout=30_000)
+
+    def cancel(self) -> None:
+        self.press("Cancel subscription")
+        self.see("cancel")
+        self.press("Cancel at the end of the period")
+        self.see("cancelled")
+
+
+def meet(
+    service: Service, browser: Browser, email: str, *, scripts: bool = True, pictures: Path | None = None
+) -> Person:
+    """Somebody new, in a browser of their own."""
+    context = browser.new_context(
+        ignore_https_errors=True, java_script_enabled=scripts, viewport={"width": 1280, "height": 900}
+    )
+    page = context.new_page()
+    person = Person(service, page, email, scripts=scripts, pictures=pictures)
+
+    def note(request: Request) -> None:
+        body = request.post_data_buffer
+        person.sent.append((request.url, (body or b"").decode("utf-8", "replace")))
+
+    page.on("request", note)
+    return person
