@@ -123,7 +123,7 @@ def key_on(page: httpx.Response) -> pyotp.TOTP:
 
 def codes_on(page: httpx.Response) -> list[str]:
     """The recovery codes that the page shows."""
-    return re.findall(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){3}\b", page.text)
+    return re.findall(r"\b[a-z2-7]{4}(?:-[a-z2-7]{4}){3}\b", words_of(page))
 
 
 def words_of(page: httpx.Response) -> str:
