@@ -17,6 +17,8 @@ from sandbox.loopback import PortInUse, choose_port
 
 MAILBOX_PORT = 8025
 PROCESSOR_PORT = 8044
+ROOMS = ("billing", "identity", "keys", "mail")
+"""Rooms with settings of their own: a section each in the file."""
 
 
 def main() -> int:
@@ -78,15 +80,13 @@ def main() -> int:
 
 def _write_config(path: Path, environment: dict[str, str]) -> Path:
     """The settings of this run as a file, so that `subs` in another terminal speaks of the same installation."""
-    sections: dict[str, list[str]] = {"": [], "billing": [], "mail": []}
+    sections: dict[str, list[str]] = {"": [], "billing": [], "identity": [], "keys": [], "mail": []}
     for variable, value in sorted(environment.items()):
         if not variable.startswith("SUBS_") or variable == "SUBS_CONFIG":
             continue
         name = variable.removeprefix("SUBS_").lower()
         head, _, tail = name.partition("_")
         section, key = (head, tail) if head in sections and tail else ("", name)
-        if section == "mail" and key not in ("host", "port"):
-            section, key = "", name
         sections[section].append(f"{key} = {json.dumps(value)}")
     text = "\n".join(sections[""]) + "".join(
         f"\n[{name}]\n" + "\n".join(lines) for name, lines in sections.items() if name and lines
