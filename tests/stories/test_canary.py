@@ -1,0 +1,51 @@
+"""What was typed into any form stands in no file of the service, nor in what it printed."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.stories.person import meet
+from tests.stories.service import start, unique
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
+
+
+def forms_of(text: str) -> list[bytes]:
+    """The ways in which text could stand in a file."""
+    raw = text.encode()
+    shifted = [base64.b64encode(b"\0" * pad + raw)[4:-4] for pad in range(3)]
+    return [raw, text.encode("utf-16-le"), raw.hex().encode(), raw[::-1], *shifted]
+
+
+def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browser) -> None:
+    service = start(tmp_path)
+    try:
+        ada = meet(service, browser, f"{unique('canarymail')}@example.org")
+        ada.name, ada.password = unique("Canaryname"), unique("canary-secret-")
+        ada.sign_up()
+        ada.sign_in()
+        ada.turn_on_two_factor()
+        ada.sign_out()
+        ada.sign_in()
+        ada.choose_a_plan()
+        ada.pay()
+        cookies = ada.page.context.cookies()
+        session = next(item["value"] for item in cookies if item["name"] == "__Host-session")
+    finally:
+        service.stop()
+    canaries = [ada.email, ada.email.partition("@")[0], ada.name, ada.password, ada.secret, session, *ada.codes[:2]]
+    canaries += ["4242424242424242", "4242 4242 4242 4242"]
+    files = [path for path in service.data.rglob("*") if path.is_file()]
+    assert len(files) > 4
+    contents = {str(path): path.read_bytes() for path in files} | {"printed": service.said.encode()}
+    found = [
+        (canary, name) for name, content in contents.items() for canary in canaries for form in forms_of(canary)
+        if form in content
+    ]  # fmt: skip
+    assert found == []
+    for store in service.data.rglob("*.db"):
+        assert not store.read_bytes().startswith(b"SQLite format 3"), store
