@@ -31,8 +31,8 @@ def checks() -> list[Check]:
     return [
         Check(
             "comp.pci",
-            "A test card number is typed into the public sign-up through the front door, once as a page and once over "
-            "the API, and must be refused each time; and the newest rows of every table are searched for card numbers.",
+            "A test card number is sent to the public sign-up through the front door and must be refused; and the "
+            "newest rows of every table are searched for card numbers.",
             _no_card_numbers,
             timedelta(minutes=30),
         ),
