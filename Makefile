@@ -18,7 +18,7 @@ check: $(VENV)/dev.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src sandbox tests
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/architecture
+	$(BIN)/python -m pytest tests/architecture -n 2
 
 bench: $(VENV)/bench.ready
 	@sh scripts/test_machine.sh
