@@ -7,10 +7,10 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import seal, trees, web, writes
+from bench import seal, signin, trees, web, writes
 from bench.measure import Ratio
 
-ALL = {"seal": seal.run, "trees": trees.run, "writes": writes.run, "web": web.run}
+ALL = {"seal": seal.run, "trees": trees.run, "writes": writes.run, "signin": signin.run, "web": web.run}
 
 
 def main() -> int:
@@ -25,12 +25,15 @@ def main() -> int:
     table = Table("What", "a second", "Baseline", "a second", "Ratio (min, median, max)", "Goal")
     for row in rows:
         low, middle, high = row.spread
-        goal = f">= {row.goal:g}" if row.goal else "-"
-        mark = "" if not row.goal else (" met" if middle >= row.goal else " MISSED")
-        table.add_row(row.what, f"{row.ours:,.0f}", row.baseline, f"{row.theirs:,.0f}",
-                      f"{low:.2f}  {middle:.2f}  {high:.2f}", goal + mark)  # fmt: skip
+        goal = f">= {row.goal:g} {'met' if middle >= row.goal else 'MISSED'}" if row.goal else "-"
+        ratios = f"{low:.2f}  {middle:.2f}  {high:.2f}"
+        table.add_row(row.what, _figure(row.ours), row.baseline, _figure(row.theirs), ratios, goal)
     Console(width=170).print(table)
     return 0
+
+
+def _figure(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}"
 
 
 if __name__ == "__main__":

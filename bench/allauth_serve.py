@@ -1,0 +1,38 @@
+"""`python -m bench.allauth_serve`: makes the baseline's schema and person and prints the session's cookie;
+with PORT CERTIFICATE KEY PROCESSES: serves it with granian.
+
+Served as WSGI: measured here, granian's ASGI gives Django less, for each request changes threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+PLACES = {"json": "/me", "page": "/accounts/email/"}
+THREADS = int(os.environ.get("BENCH_THREADS", "1"))
+
+
+def serve(port: int, certificate: Path, key: Path, processes: int) -> None:
+    """With the very options of our own listener."""
+    from granian.constants import Interfaces
+    from granian.server import Server
+
+    from subscription_services.edge.listener import Listening, options
+
+    chosen = options(Listening("127.0.0.1", port, certificate, key))
+    if os.environ.get("BENCH_ASGI"):
+        target, more = "make_asgi", {"interface": Interfaces.ASGINL}
+    else:
+        target, more = "make_application", {"interface": Interfaces.WSGI, "blocking_threads": THREADS}
+    Server(f"bench.allauth_site:{target}", factory=True, workers=processes, **(chosen | more)).serve()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        from bench.allauth_site import prepare
+
+        print(prepare())
+    else:
+        serve(int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
