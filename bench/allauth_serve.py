@@ -23,10 +23,10 @@ def serve(port: int, certificate: Path, key: Path, processes: int) -> None:
 
     chosen = options(Listening("127.0.0.1", port, certificate, key))
     if os.environ.get("BENCH_ASGI"):
-        target, more = "make_asgi", {"interface": Interfaces.ASGINL}
+        target, chosen["interface"] = "make_asgi", Interfaces.ASGINL
     else:
-        target, more = "make_application", {"interface": Interfaces.WSGI, "blocking_threads": THREADS}
-    Server(f"bench.allauth_site:{target}", factory=True, workers=processes, **(chosen | more)).serve()
+        target, chosen["interface"], chosen["blocking_threads"] = "make_application", Interfaces.WSGI, THREADS
+    Server(f"bench.allauth_site:{target}", factory=True, workers=processes, **chosen).serve()
 
 
 if __name__ == "__main__":

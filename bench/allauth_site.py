@@ -1,7 +1,8 @@
+# mypy: disable-error-code="import-untyped,import-not-found"
 """The baseline of the web: Django with django-allauth as most would set it up, one signed-in person.
 
-Sessions in SQLite (WAL, connections kept), allauth's and Django's usual middlewares, templates cached. The folder with the
-database comes in BENCH_FOLDER.
+Sessions in SQLite (WAL, connections kept), allauth's and Django's usual middlewares, templates cached.
+BENCH_FOLDER names the folder of its database.
 """
 
 from __future__ import annotations

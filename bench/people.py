@@ -11,8 +11,14 @@ from pathlib import Path
 from subscription_services import app
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.sign_in import SignIn, sign_in
-from subscription_services.identity.operations.sign_up import IssueLink, SignUp, UseLink, issue_link, sign_up
-from subscription_services.identity.operations.sign_up import verify_address
+from subscription_services.identity.operations.sign_up import (
+    IssueLink,
+    SignUp,
+    UseLink,
+    issue_link,
+    sign_up,
+    verify_address,
+)
 from subscription_services.identity.queries import account_by_email
 from subscription_services.kernel.actors import Anonymous, System
 from subscription_services.kernel.context import Origin

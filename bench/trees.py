@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-untyped,import-not-found"
 """The log's tree: growing it and reading its root, and sequencing and verifying a stored log, against bare SHA-256.
 
 The bare hashing does as many hashes over as many bytes: one for each leaf, one for each interior node.
