@@ -181,11 +181,12 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
 
 
 def live_checks(store: Store, log: Log) -> list[Check]:
-    """Every live check of a promise."""
-    return [
+    """Every live check of a promise whose control is whole."""
+    built = [
         *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(),
         *trust.checks(lambda: verify_log(store, log)),
     ]  # fmt: skip
+    return [check for check in built if not check.missing]
 
 
 def route_table(settings: Settings, registry: Registry | None = None) -> RouteTable:

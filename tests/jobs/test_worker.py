@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from subscription_services.jobs import (
     Schedule,
     recent_jobs,
     run_due,
+    run_worker,
     taken_job,
     wait_until_done,
 )  # fmt: skip
@@ -33,6 +35,10 @@ class Greet(msgspec.Struct, frozen=True):
     name: str
 
 
+class Hang(msgspec.Struct, frozen=True):
+    number: int
+
+
 class Room:
     """A world with a kind of job that records what it did and fails when told."""
 
@@ -40,8 +46,9 @@ class Room:
         self.world = world
         self.done: list[str] = []
         self.fail: Exception | None = None
-        kinds = JobKinds([JobKind("test.greet", Greet, self.handle, attempts=3, first_pause=timedelta(seconds=10))])
-        self.outbox = DatabaseOutbox(kinds, system_random)
+        greet = JobKind("test.greet", Greet, self.handle, attempts=3, first_pause=timedelta(seconds=10))
+        self.outbox = DatabaseOutbox(JobKinds([greet, JobKind("test.hang", Hang, self.hang)]), system_random)
+        self.hanging = 0
 
     async def handle(self, kernel: Kernel, payload: Greet) -> None:
         assert taken_job().id.startswith("job_")
@@ -49,13 +56,19 @@ class Room:
             raise self.fail
         self.done.append(payload.name)
 
+    async def hang(self, kernel: Kernel, payload: Hang) -> None:
+        self.hanging += 1
+        await asyncio.sleep(3600)
+
     def add(self, name: str, key: str | None = None) -> str:
+        return self.queue(Greet(name), key)
+
+    def queue(self, wanted: msgspec.Struct, key: str | None = None) -> str:
         now = self.world.clock()
+        store = self.world.house.store
         return str(
             self.world.run(
-                self.world.house.store.write(
-                    Writer.OUTBOX, lambda c: self.outbox.add(c, Greet(name), now=now, run_at=None, key=key)
-                )
+                store.write(Writer.OUTBOX, lambda c: self.outbox.add(c, wanted, now=now, run_at=None, key=key))
             )
         )
 
@@ -139,3 +152,27 @@ def test_an_unknown_kind_is_given_up_and_not_lost_silently(room: Room) -> None:
     with room.world.house.store.reading() as connection:
         row = connection.execute(select(job).where(job.c.id == identifier)).one()
     assert (row.error, row.given_up_at is not None) == ("unknown kind", True)
+
+
+def test_jobs_that_hang_keep_no_other_waiting(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subscription_services.jobs.worker.PATIENCE", 0.1)
+    for number in range(40):
+        room.queue(Hang(number))
+    kernel, stop = room.world.house.kernel, asyncio.Event()
+
+    async def until_greeted() -> None:
+        working = asyncio.create_task(run_worker(kernel, room.outbox, (), "w1", stop))
+        while not room.hanging:
+            await asyncio.sleep(0.01)
+        now = kernel.clock()
+        await kernel.store.write(
+            Writer.OUTBOX, lambda c: room.outbox.add(c, Greet("ada"), now=now, run_at=None, key=None)
+        )
+        while not room.done:
+            await asyncio.sleep(0.01)
+        stop.set()
+        await asyncio.wait_for(working, 5)
+
+    room.world.run(asyncio.wait_for(until_greeted(), 10))
+    assert room.done == ["ada"]
+    assert 12 <= room.hanging < 32

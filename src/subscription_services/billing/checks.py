@@ -35,6 +35,7 @@ def checks() -> list[Check]:
             "newest rows of every table are searched for card numbers.",
             _no_card_numbers,
             timedelta(minutes=30),
+            missing="the processor's attestation is on no register yet",
         ),
         Check(
             "sub.billing",
@@ -43,6 +44,7 @@ def checks() -> list[Check]:
             "with the processor's own record.",
             _payments_agree,
             timedelta(minutes=30),
+            missing="there are no credit notes yet",
         ),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,30 +21,61 @@ from .model import job
 from .outbox import DatabaseOutbox
 
 BATCH = 16
+SLOTS = 32
+"""Jobs under way at the same time in one worker."""
+SLOTS_OF_A_KIND = 12
+"""A kind that has so many under way waits: what hangs elsewhere must not keep letters and payments waiting."""
+PATIENCE = 10.0
+"""Seconds that a stopping worker gives to what is under way; the rest is taken up again after its lease."""
 log = structlog.get_logger("jobs")
 
 
 async def run_worker(
     kernel: Kernel, outbox: DatabaseOutbox, schedules: Sequence[Schedule], name: str, stop: asyncio.Event
 ) -> None:
-    """Work until `stop` is set; what is under way is finished first."""
+    """Work until `stop` is set; what is under way is finished first, as far as that takes seconds."""
+    under_way: dict[asyncio.Task[None], str] = {}
     while not stop.is_set():
+        under_way = {task: kind for task, kind in under_way.items() if not task.done()}
+        taken: list[Row[Any]] = []
         try:
             await _plan(kernel, outbox, schedules)
-            busy = await run_due(kernel, outbox, name)
+            taken = await _take_due(kernel, outbox, name, Counter(under_way.values()))
         except (DomainError, OSError) as error:
             log.error("worker.store_unavailable", error=str(error))
-            busy = 0
-        if not busy:
+        for row in taken:
+            under_way[asyncio.create_task(_keep_going(kernel, outbox.kinds, row))] = row.kind
+        if not taken:
             await outbox.woken(0.25)
+    if under_way:
+        await asyncio.wait(under_way, timeout=PATIENCE)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 async def run_due(kernel: Kernel, outbox: DatabaseOutbox, name: str) -> int:
     """Carry out the jobs that are due now, once. Returns how many were taken."""
-    now = kernel.clock()
-    taken = await kernel.store.write(Writer.OUTBOX, lambda connection: _take(connection, outbox.kinds, name, now))
+    taken = await _take_due(kernel, outbox, name, Counter())
     await asyncio.gather(*(_carry_out(kernel, outbox.kinds, row) for row in taken))
     return len(taken)
+
+
+async def _take_due(kernel: Kernel, outbox: DatabaseOutbox, name: str, under_way: Counter[str]) -> list[Row[Any]]:
+    room = min(BATCH, SLOTS - under_way.total())
+    if room < 1:
+        return []
+    full = [kind for kind, count in under_way.items() if count >= SLOTS_OF_A_KIND]
+    now = kernel.clock()
+    return await kernel.store.write(Writer.OUTBOX, lambda connection: _take(connection, name, now, room, full))
+
+
+async def _keep_going(kernel: Kernel, kinds: JobKinds, row: Row[Any]) -> None:
+    """A job whose end cannot be noted is taken up again after its lease."""
+    try:
+        await _carry_out(kernel, kinds, row)
+    except (DomainError, OSError) as error:
+        log.error("worker.store_unavailable", error=str(error))
 
 
 async def _plan(kernel: Kernel, outbox: DatabaseOutbox, schedules: Sequence[Schedule]) -> None:
@@ -66,15 +98,15 @@ def _add_all(
         outbox.add(connection, schedule.make(now), now=now, run_at=None, key=key)
 
 
-def _take(connection: Connection, kinds: JobKinds, name: str, now: datetime) -> list[Row[Any]]:
+def _take(connection: Connection, name: str, now: datetime, room: int, full: Sequence[str]) -> list[Row[Any]]:
     due = (
         select(job.c.id)
         .where(
             job.c.done_at.is_(None), job.c.given_up_at.is_(None), job.c.run_at <= now,
-            or_(job.c.lease_until.is_(None), job.c.lease_until < now),
+            or_(job.c.lease_until.is_(None), job.c.lease_until < now), job.c.kind.not_in(full),
         )
         .order_by(job.c.run_at)
-        .limit(BATCH)
+        .limit(room)
         .with_for_update(skip_locked=True)
     )  # fmt: skip
     ids = list(connection.execute(due).scalars())

@@ -42,9 +42,14 @@ class Doors:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`how` says in a sentence what is tried; a check that raises counts as "could not check"."""
+    """`how` says in a sentence what is tried; a check that raises counts as "could not check".
+
+    `missing` says what the promise needs beyond what stands today: such a promise is shown as not built yet, however
+    well the part that is there does.
+    """
 
     promise: str
     how: str
     run: Callable[[Doors], Awaitable[Finding]]
     every: timedelta = timedelta(minutes=5)
+    missing: str = ""
