@@ -80,13 +80,13 @@ def main() -> int:
 
 def _write_config(path: Path, environment: dict[str, str]) -> Path:
     """The settings of this run as a file, so that `subs` in another terminal speaks of the same installation."""
-    sections: dict[str, list[str]] = {"": [], "billing": [], "identity": [], "keys": [], "mail": []}
+    sections: dict[str, list[str]] = {"": [], **{room: [] for room in ROOMS}}
     for variable, value in sorted(environment.items()):
-        if not variable.startswith("SUBS_") or variable == "SUBS_CONFIG":
+        if not variable.startswith("SUBS_") or variable in ("SUBS_CONFIG", "SUBS_CLOCK_OFFSET"):
             continue
         name = variable.removeprefix("SUBS_").lower()
         head, _, tail = name.partition("_")
-        section, key = (head, tail) if head in sections and tail else ("", name)
+        section, key = (head, tail) if head in ROOMS and tail else ("", name)
         sections[section].append(f"{key} = {json.dumps(value)}")
     text = "\n".join(sections[""]) + "".join(
         f"\n[{name}]\n" + "\n".join(lines) for name, lines in sections.items() if name and lines
