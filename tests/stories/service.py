@@ -7,6 +7,7 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -71,7 +72,8 @@ class Service:
 
     def client(self, **options: Any) -> httpx.Client:
         """A client that trusts the local certificate and nothing else."""
-        return httpx.Client(base_url=self.url, verify=str(self.certificate), trust_env=False, timeout=20, **options)
+        trusted = ssl.create_default_context(cafile=str(self.certificate))
+        return httpx.Client(base_url=self.url, verify=trusted, trust_env=False, timeout=20, **options)
 
     def letters(self, address: str) -> list[dict[str, Any]]:
         """The letters to an address, newest first, with their text and links."""
