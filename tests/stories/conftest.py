@@ -37,9 +37,9 @@ def either(request: pytest.FixtureRequest) -> Service:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """The system's Chromium."""
+    """The system's Chromium. Not for the session: while it is open, its loop keeps others from running theirs."""
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

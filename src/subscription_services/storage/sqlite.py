@@ -76,7 +76,8 @@ class SqliteStore:
         self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         with self.write_engine.connect():
             pass
-        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._turn = os.open(path.with_suffix(".turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -116,6 +117,7 @@ class SqliteStore:
         self._units.put(None)
         self._thread.join()
         os.close(self._lock)
+        os.close(self._turn)
         self.write_engine.dispose()
         self._read_engine.dispose()
 
@@ -144,8 +146,13 @@ class SqliteStore:
     def _commit_group(self, connection: Connection, group: list[_Unit]) -> None:
         outcomes: list[tuple[_Unit, Any, BaseException | None]] = []
         try:
-            # SQLite's own waiting is polling and unfair; the kernel's file lock queues the processes
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            # SQLite's own waiting is polling and unfair. Whoever waits for the lock holds the turn, so that the process
+            # that has just committed cannot take the lock again before the one that waits
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            finally:
+                fcntl.flock(self._turn, fcntl.LOCK_UN)
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 for unit in group:
