@@ -20,7 +20,7 @@ def test_from_the_plans_to_the_invoice_and_out_again(shop: Shop) -> None:
     assert "Choose Standard" in mine.open("/plans")
     shown = mine.open(f"/subscribe?plan={plan.id}")
     assert "€19.90" in shown
-    assert "tax not charged" in shown
+    assert "Tax not charged" in shown
     mine.page = None
     mine.open(f"/subscribe?plan={plan.id}")
     waiting = mine.send("/subscribe")

@@ -82,6 +82,12 @@ def test_pages_of_a_subscriber(
     context.close()
 
 
+def test_activity_speaks_no_program(vera: Visitor) -> None:
+    titles = re.findall(r'<p class="timeline-title">([^<]+)</p>', vera.get("/account/activity"))
+    assert len(titles) > 5
+    assert [title for title in titles if re.search(r"\((\w+)\)|_|\w\.\w", title)] == []
+
+
 @pytest.mark.parametrize("path", ["/", "/sign-up", "/security"])
 def test_the_keyboard_reaches_the_content_first_and_every_control(
     service: Service, browser: Browser, path: str

@@ -29,5 +29,5 @@ def what_happens_next(subscription: Subscription) -> str:
     if subscription.price.amount == 0:
         return f"It goes on by itself on {day}, free of charge."
     if subscription.status is Status.TRIALING:
-        return f"Free until {day}. Then {price} are charged, unless you cancel before."
-    return f"{price} are charged on {day}, unless you cancel before."
+        return f"Free until {day}. Then {price} is charged, unless you cancel before."
+    return f"{price} is charged on {day}, unless you cancel before."

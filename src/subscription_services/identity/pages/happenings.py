@@ -32,7 +32,14 @@ WORDS = {
     "billing.set_details": "Billing details changed", "billing.remove_payment_method": "Card removed",
     "billing.set_default_method": "Card for payments chosen", "billing.invoice_pdf": "Invoice downloaded",
     "billing.refund": "Refund given", "billing.of_person": "Looked at your invoices",
+    "billing.record_intent": "Payment made ready", "billing.close_payment": "Payment closed",
+    "billing.open_period": "New period begun", "billing.record_refund": "Refund sent",
+    "billing.payment_facts": "Payment read, to settle it with the processor",
+    "billing.method_facts": "Card read, to settle it with the processor",
+    "billing.refund_facts": "Refund read, to settle it with the processor",
+    "billing.letter_facts": "Invoice read, to write you a letter",
     "mail.record_sent": "Letter sent", "mail.record_failed": "Letter could not be sent",
+    "mail.record_not_needed": "Letter no longer needed", "mail.retry": "Letter tried again",
     "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
 }  # fmt: skip
 # looks at one's own pages: worth knowing that they happened, not worth a line each

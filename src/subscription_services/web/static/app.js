@@ -57,6 +57,9 @@ window.addEventListener("pageshow", (event) => {
   for (const button of all(".busy")) { button.classList.remove("busy"); button.removeAttribute("aria-disabled"); }
 });
 
+// on a narrow screen the row of pages scrolls sideways: begin where one is
+for (const here of all(".nav-side [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "center" });
+
 for (const summary of all("[data-focus]")) summary.focus();
 
 for (const menu of all("[data-menu]")) {
