@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 from rich.console import Console
@@ -18,7 +20,12 @@ def main() -> int:
     if unknown := set(chosen) - set(ALL):
         print(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}", file=sys.stderr)
         return 2
+    # ended from outside, every server that was started is still stopped and every file removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows: list[Ratio] = []
+    busy, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if busy > cores / 4:
+        print(f"The machine is busy (load {busy:.1f} on {cores} cores): expect ratios to scatter.", file=sys.stderr)
     for name in chosen:
         print(f"running {name} ...", file=sys.stderr, flush=True)
         rows += ALL[name]()
