@@ -70,10 +70,11 @@ class Service:
         """Processes whose command line ends with these words, such as "cli serve"."""
         return [number for number, line in self.children().items() if line.endswith(wanted)]
 
-    def client(self, **options: Any) -> httpx.Client:
-        """A client that trusts the local certificate and nothing else."""
+    def client(self, address: str | None = None, **options: Any) -> httpx.Client:
+        """A client that trusts the local certificate and nothing else; it comes from `address` of this machine."""
         trusted = ssl.create_default_context(cafile=str(self.certificate))
-        return httpx.Client(base_url=self.url, verify=trusted, trust_env=False, timeout=20, **options)
+        transport = httpx.HTTPTransport(verify=trusted, local_address=address, trust_env=False)
+        return httpx.Client(base_url=self.url, transport=transport, trust_env=False, timeout=20, **options)
 
     def letters(self, address: str) -> list[dict[str, Any]]:
         """The letters to an address, newest first, with their text and links."""

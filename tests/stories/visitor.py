@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import secrets
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
@@ -49,7 +50,9 @@ class Visitor:
 
     def __init__(self, service: Service, email: str = "") -> None:
         self.service = service
-        self.client = service.client(follow_redirects=True, headers={"origin": service.url})
+        # an address of their own, as people have: what is counted for each must not add up over the stories
+        home = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}"
+        self.client = service.client(home, follow_redirects=True, headers={"origin": service.url})
         self.email = email or f"{unique('vera')}@example.org"
 
     def get(self, path: str) -> str:
