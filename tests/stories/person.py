@@ -118,11 +118,12 @@ class Person:
         self.press("Subscribe and pay")
         self.page.wait_for_url(re.compile("/checkout/"))
 
-    def pay(self, card: str = CARD) -> None:
+    def pay(self, card: str = CARD, holder: str = "") -> None:
         frame = self.page.frame_locator("iframe.processor")
         frame.get_by_label("Card number").fill(card)
         frame.get_by_label("Expiry date").fill("12/34")
         frame.get_by_label("Security code").fill("123")
+        frame.get_by_label("Name on card").fill(holder)
         self.see("pay")
         frame.get_by_role("button", name=re.compile("^Pay ")).click()
         if not self.scripts:

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 
 from tests.stories.person import meet
 from tests.stories.service import start, unique
+from tests.stories.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
 
@@ -32,13 +33,30 @@ def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browse
         ada.sign_out()
         ada.sign_in()
         ada.choose_a_plan()
-        ada.pay()
+        holder = unique("Canaryholder")
+        ada.pay(holder=holder)
+        company, street = unique("Canarycompany"), unique("Canarystreet ")
+        ada.go("/account/payment-methods", "billing-details")
+        ada.page.locator("input[name=name]").fill(company)
+        ada.page.locator("textarea[name=address]").fill(f"{street}\n12345 Town")
+        ada.press("Save")
+        assert street in ada.page.content()
+        wrong = Visitor(service).submit("/sign-in", email=unique("canarytypo@"), password=unique("canarywrong"))
+        assert wrong.status_code in (401, 403)
         cookies = ada.page.context.cookies()
         session = next(item["value"] for item in cookies if item["name"] == "__Host-session")
     finally:
         service.stop()
     canaries = [ada.email, ada.email.partition("@")[0], ada.name, ada.password, ada.secret, session, *ada.codes[:2]]
-    canaries += ["4242424242424242", "4242 4242 4242 4242"]
+    canaries += [
+        company,
+        street.strip(),
+        "canarytypo",
+        "canarywrong",
+        holder,
+        "4242424242424242",
+        "4242 4242 4242 4242",
+    ]
     files = [path for path in service.data.rglob("*") if path.is_file()]
     assert len(files) > 4
     contents = {str(path): path.read_bytes() for path in files} | {"printed": service.said.encode()}
