@@ -59,6 +59,10 @@ def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browse
     ]
     files = [path for path in service.data.rglob("*") if path.is_file()]
     assert len(files) > 4
+    public = service.certificate
+    assert [path for path in files if path != public and path.stat().st_mode & 0o077] == [], (
+        "files that others can read"
+    )
     contents = {str(path): path.read_bytes() for path in files} | {"printed": service.said.encode()}
     found = [
         (canary, name) for name, content in contents.items() for canary in canaries for form in forms_of(canary)

@@ -70,6 +70,8 @@ class SqliteStore:
 
     def __init__(self, path: Path, key: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # for its owner alone from its first moment; the files that SQLite adds beside it follow
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.write_engine = make_engine(path, key, read_only=False)
         self._read_engine = make_engine(path, key, read_only=True)
         self._local = threading.local()
