@@ -35,8 +35,8 @@ def main() -> int:
     certificate = _certificate(environment)
     webhook_secret = f"whsec_{_kept(beside / 'webhook-secret')}"
     secret_key = f"sk_test_{_kept(beside / 'secret-key')}"
-    processor_port, mailbox_port = _port(PROCESSOR_PORT), _port(MAILBOX_PORT)
-    frames = f"http://127.0.0.1:{processor_port}"
+    usual = "SUBS_HTTPS_PORT" not in os.environ
+    processor_port, mailbox_port = (_port(PROCESSOR_PORT), _port(MAILBOX_PORT)) if usual else (0, 0)
     children: list[subprocess.Popen[str]] = []
     try:
         children.append(_start("sandbox.mailbox", "--http-port", str(mailbox_port)))
@@ -51,7 +51,7 @@ def main() -> int:
                                                   "SANDBOX_WEBHOOK_SECRET": webhook_secret},
             )
         )  # fmt: skip
-        _first_line(children[-1])
+        frames = _first_line(children[-1]).rpartition(" ")[2]
         environment |= {
             "SUBS_SANDBOX": "true",
             "SUBS_MAIL_HOST": smtp.rpartition(":")[0],
