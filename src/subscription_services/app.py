@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _assemble(
     outbox = DatabaseOutbox(JobKinds(job_kinds(settings, register)), random)
     pools: dict[str, Executor] = {
         "prepare": ThreadPoolExecutor(4, thread_name_prefix="prepare"),
-        "bcrypt": ThreadPoolExecutor(2, thread_name_prefix="bcrypt"),
+        "bcrypt": ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="bcrypt"),
     }
     kernel = Kernel(
         registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,

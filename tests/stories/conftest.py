@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from subscription_services.testing import PostgresServer
-from tests.stories.service import Service, start
+from tests.stories.running import Service, start
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pyotp
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request
 
-from tests.stories.service import Service
+from tests.stories.running import Service
 
 PASSWORD = "violet-harbour-lantern-58"
 CARD = "4242 4242 4242 4242"

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.stories.person import meet
-from tests.stories.service import start, unique
+from tests.stories.running import start, unique
 from tests.stories.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]

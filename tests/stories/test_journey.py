@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 
 from subscription_services.trust import PROMISES
 from tests.stories.person import meet
-from tests.stories.service import Service, unique
+from tests.stories.running import Service, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
 

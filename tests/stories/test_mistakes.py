@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.stories.person import meet
-from tests.stories.service import Service, eventually, start, unique
+from tests.stories.running import Service, eventually, start, unique
 from tests.stories.visitor import PASSWORD, Form, Visitor
 
 pytestmark = [pytest.mark.xdist_group("stories"), pytest.mark.timeout(200)]

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.stories.service import Service, eventually
+from tests.stories.running import Service, eventually
 from tests.stories.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(200)]

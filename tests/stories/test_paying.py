@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.stories.service import Service, eventually
+from tests.stories.running import Service, eventually
 from tests.stories.visitor import Form, Visitor
 
 pytestmark = [pytest.mark.xdist_group("stories"), pytest.mark.timeout(200)]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.stories.person import PASSWORD, meet
-from tests.stories.service import Service, unique
+from tests.stories.running import Service, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.stories.service import Service, eventually, unique
+from tests.stories.running import Service, eventually, unique
 
 PASSWORD = "violet-harbour-lantern-58"
 CARD = "4242424242424242"
