@@ -30,6 +30,21 @@ def open_embedded(
 ) -> KeyRing:
     """Open the keys in `directory`, creating them at the first start; close with `ring.close()`.
 
+    Raises what open_local raises.
+    """
+    service = open_local(directory, settings, clock, random, policy)
+    try:
+        return KeyRing(service, settings, random, ticks)
+    except BaseException:
+        service.close()
+        raise
+
+
+def open_local(
+    directory: Path, settings: KeySettings, clock: Clock, random: Random, policy: Policy = DEFAULT_POLICY
+) -> LocalKeyService:
+    """The key service itself on the keys in `directory`: this process then holds the root.
+
     The directory holds root.key, keys.db and erasures.log; only the service's own user may change it.
 
     Raises RootKeyMissing, RootKeyUnsafe, RootKeyWrong, KeyStoreDamaged, KeyUnavailable, StoreFull.
@@ -52,7 +67,7 @@ def open_embedded(
                 settings.journal_window,
             )
             _remember(directory, root)
-            return KeyRing(service, settings, random, ticks)
+            return service
         except BaseException:
             store.close()
             raise

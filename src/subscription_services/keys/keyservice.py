@@ -183,6 +183,11 @@ class LocalKeyService:
         with self._store.writing() as tx:
             journal.acknowledge(tx, batch_id)
 
+    def journal_refusal(self, client: str, name: str, wanted: str) -> None:
+        """Record that a client of the service's listener was turned away before any policy was asked."""
+        with self._store.writing() as tx:
+            self._record(tx, client, Verb.CALL, None, wanted, name, Outcome.REFUSED)
+
     def close(self) -> None:
         self._store.close()
 

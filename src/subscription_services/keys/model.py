@@ -44,6 +44,7 @@ class Verb(StrEnum):
     DESTROY = "destroy"
     ROTATE = "rotate"
     JOURNAL = "journal"
+    CALL = "call"
 
 
 class Outcome(StrEnum):
