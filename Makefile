@@ -16,7 +16,7 @@ test: $(VENV)/dev.ready
 check: $(VENV)/dev.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src sandbox tests
+	$(BIN)/mypy src sandbox tests verifier
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture -n 2
 
