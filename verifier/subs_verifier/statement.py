@@ -1,4 +1,4 @@
-"""A statement of a security page: the log entry of one run of a check, in a `.tlog-proof` that carries it as extra data.
+"""A statement of a security page: the log entry of one run of a check, in a `.tlog-proof` that carries it (extra data).
 
 The entry is JSON; its event has the action `trust.record_run`, the id of the run as object, and in its details the
 promise, the verdict, the finding and the figures (`evidence.<name>`). `/security.json` names the run of each promise.
