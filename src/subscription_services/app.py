@@ -98,7 +98,7 @@ def build(
     """
     house = settings.of(HouseSettings)
     billing.check_settings(settings.of(billing.BillingSettings), sandbox=house.sandbox)
-    ring = keys.open_embedded(house.data_path / "keys", settings.of(KeySettings), clock, random)
+    ring = keys.open_ring(house.data_path, settings.of(KeySettings), clock, random)
     store = storage.open_store(house, ring)
     try:
         if not fresh:

@@ -12,10 +12,12 @@ from rich.table import Table
 
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.settings import HouseSettings, entries
+from subscription_services.keys_cli import keys_cli
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Subscription Services.")
 ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 cli.add_typer(ledger_cli, name="ledger")
+cli.add_typer(keys_cli, name="keys")
 out = Console(highlight=False)
 
 

@@ -10,14 +10,21 @@ import structlog
 from granian.server import Server as Granian
 from starlette.types import ASGIApp
 
-from subscription_services import app
+from subscription_services import app, keys
 from subscription_services.edge.listener import Listening, options
 from subscription_services.edge.redirect import redirect_app
 from subscription_services.jobs import run_worker
+from subscription_services.kernel.clock import system_clock, system_random
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.sequencer import run_sequencer
 
 log = structlog.get_logger("parts")
+
+
+def keep_keys() -> None:
+    """The key service: the only process that opens the root key."""
+    settings = app.read_settings(os.environ)
+    keys.serve_keys(settings.of(HouseSettings).data_path, settings.of(keys.KeySettings), system_clock, system_random)
 
 
 def serve() -> None:

@@ -1,7 +1,8 @@
 """One foreground command: checks everything, starts the processes, says when it is ready, stops them in order.
 
-Processes: the web server (granian with its workers), the worker (jobs, sequencer, checks) and the plain HTTP
-listener that sends browsers to HTTPS. One that ends by itself is started again, with a pause that grows.
+Processes: the key service (when it is kept apart), the web server (granian with its workers), the worker (jobs,
+sequencer, checks) and the plain HTTP listener that sends browsers to HTTPS. One that ends by itself is started again,
+with a pause that grows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import httpx
 import structlog
 
 from subscription_services import app
+from subscription_services.apart import KEYS, keys_apart
 from subscription_services.edge.listener import require_free
 from subscription_services.kernel.clock import monotonic
 from subscription_services.kernel.errors import StartError
@@ -41,8 +43,10 @@ class Supervisor:
     """Starts the parts and keeps them running until a signal says stop."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
         self._house = settings.of(HouseSettings)
         self._environment = dict(environment)
+        self._keys = keys_apart(settings)
         self._parts: list[_Part] = []
         self._stopping = False
 
@@ -50,10 +54,15 @@ class Supervisor:
         """Until SIGTERM or SIGINT; returns the exit status."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        for name in DOORS:
-            self._parts.append(_Part(name, self._start(name)))
         try:
-            if not self._wait_until_ready():
+            if self._keys is not None:
+                self._parts.append(_Part(KEYS, self._start(KEYS)))
+                self._keys.wait_until_ready(self._alive)
+            if not self._stopping:
+                app.prepare(self._keys.settings_for(self._environment) if self._keys else self._settings)
+            for name in () if self._stopping else DOORS:
+                self._parts.append(_Part(name, self._start(name)))
+            if self._stopping or not self._wait_until_ready():
                 return 0
             # the worker's live checks go through the doors, so these are open first
             self._parts.append(_Part("work", self._start("work")))
@@ -66,9 +75,10 @@ class Supervisor:
         return 0
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "subscription_services.cli", name]
+        command = [sys.executable, "-m", "subscription_services.cli", *name.split()]
+        environment = self._environment | (self._keys.variables(name) if self._keys else {})
         # a session of its own: Ctrl-C reaches us alone, and we end the parts in order
-        return subprocess.Popen(command, env=self._environment, start_new_session=True)
+        return subprocess.Popen(command, env=environment, start_new_session=True)
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
@@ -79,9 +89,7 @@ class Supervisor:
         url = f"https://localhost:{self._house.https_port}/health/ready"
         with httpx.Client(verify=str(files.certificate), timeout=2, trust_env=False) as client:
             while not self._stopping and monotonic() < limit:
-                ended = [part for part in self._parts if part.process.poll() is not None]
-                if ended:
-                    raise StartError(f"The part {ended[0].name!r} ended at once; its message stands above.")
+                self._alive()
                 try:
                     if client.get(url).status_code == 200:
                         return True
@@ -92,7 +100,16 @@ class Supervisor:
             raise StartError(f"The service was not ready within {READY_SECONDS} seconds; its log says why.")
         return False
 
+    def _alive(self) -> bool:
+        """Whether to go on waiting. Raises StartError when a part has ended."""
+        ended = [part for part in self._parts if part.process.poll() is not None]
+        if ended:
+            raise StartError(f"The part {ended[0].name!r} ended at once; its message stands above.")
+        return not self._stopping
+
     def _look_after(self) -> None:
+        if self._keys is not None:
+            self._keys.renew_certificates()
         for part in self._parts:
             status = part.process.poll()
             if status is None:
@@ -107,12 +124,18 @@ class Supervisor:
             part.started = monotonic()
 
     def _end(self) -> None:
-        """The doors close first, then the worker, each given time to finish what it has begun."""
-        for part in self._parts:
+        """The doors close first, then the worker, each given time to finish; the key service when they are gone."""
+        self._end_parts([part for part in self._parts if part.name != KEYS])
+        self._end_parts([part for part in self._parts if part.name == KEYS])
+        if self._keys is not None:
+            self._keys.withdraw()
+
+    def _end_parts(self, parts: list[_Part]) -> None:
+        for part in parts:
             if part.process.poll() is None:
                 part.process.terminate()
         limit = monotonic() + STOP_SECONDS
-        for part in self._parts:
+        for part in parts:
             try:
                 part.process.wait(max(0.1, limit - monotonic()))
             except subprocess.TimeoutExpired:
@@ -130,5 +153,4 @@ def run(environment: Mapping[str, str] | None = None) -> int:
     require_free(house.host, house.http_port, "SUBS_HTTP_PORT")
     house.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     app.certificate(house)
-    app.prepare(settings)
     return Supervisor(settings, environment).run()

@@ -21,6 +21,7 @@ from .errors import (
     SubjectErased,
 )
 from .model import ACCOUNTING, JournalBatch, JournalEntry, Kind, Outcome, Tombstone, Verb
+from .opening import open_ring, serve_keys
 from .policy import DEFAULT_POLICY, Grant, Policy
 from .ports import KeyService, RootProvider
 from .sealing import CallerKeys, KeyRing
@@ -55,4 +56,6 @@ __all__ = [
     "Tombstone",
     "Verb",
     "open_embedded",
+    "open_ring",
+    "serve_keys",
 ]
