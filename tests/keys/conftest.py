@@ -49,6 +49,18 @@ class House:
         self.now += timedelta(seconds=seconds)
         self.elapsed += seconds
 
+    def check_copy(self, path: Path) -> None:
+        """A copy of the store opens with this house's root, hangs together and bears its mark."""
+        connection = sqlcipher3.connect(str(path), isolation_level=None)
+        try:
+            key = read_root(self.directory / "root.key").store_key().hex()
+            connection.execute(f"PRAGMA key = \"x'{key}'\"")
+            assert connection.execute("PRAGMA cipher_integrity_check").fetchall() == []
+            assert connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+            assert connection.execute("SELECT count(*) FROM meta WHERE name = 'copied-at'").fetchone() == (1,)
+        finally:
+            connection.close()
+
     @contextmanager
     def direct(self) -> Iterator[Any]:
         """The store as someone sees it who has the root key and full write access to the file."""

@@ -7,6 +7,7 @@ view: ``ring.for_caller("identity")`` seals, unseals, indexes and signs what the
 
 from .embedded import open_embedded
 from .errors import (
+    BackupRefused,
     KeyConflict,
     KeyPolicyRefused,
     KeyStoreDamaged,
@@ -20,16 +21,20 @@ from .errors import (
     SealBroken,
     SubjectErased,
 )
-from .model import ACCOUNTING, JournalBatch, JournalEntry, Kind, Outcome, Tombstone, Verb
+from .model import ACCOUNTING, Backup, Backups, JournalBatch, JournalEntry, Kind, Outcome, Tombstone, Verb
 from .opening import open_ring, serve_keys
 from .policy import DEFAULT_POLICY, Grant, Policy
 from .ports import KeyService, RootProvider
+from .restore import Staged, restoring
 from .sealing import CallerKeys, KeyRing
 from .settings import KeySettings
 
 __all__ = [
     "ACCOUNTING",
     "DEFAULT_POLICY",
+    "Backup",
+    "BackupRefused",
+    "Backups",
     "CallerKeys",
     "Grant",
     "JournalBatch",
@@ -52,10 +57,12 @@ __all__ = [
     "RootKeyWrong",
     "RootProvider",
     "SealBroken",
+    "Staged",
     "SubjectErased",
     "Tombstone",
     "Verb",
     "open_embedded",
+    "restoring",
     "open_ring",
     "serve_keys",
 ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from subscription_services.kernel.clock import Clock, Random, monotonic
 
+from .backup import KeyBackups, rule_of
 from .erasure import ErasureFile
 from .errors import KeyStoreDamaged, RootKeyMissing, RootKeyUnsafe, RootKeyWrong
 from .keyservice import LocalKeyService
@@ -18,6 +19,8 @@ from .root import FileRoot, create_root, read_root, sync_directory
 from .sealing import KeyRing
 from .settings import KeySettings
 from .store import KeyStore
+
+STORE, ERASURES = "keys.db", "erasures.log"
 
 
 def open_embedded(
@@ -41,8 +44,9 @@ def open_embedded(
 
 
 def open_local(
-    directory: Path, settings: KeySettings, clock: Clock, random: Random, policy: Policy = DEFAULT_POLICY
-) -> LocalKeyService:
+    directory: Path, settings: KeySettings, clock: Clock, random: Random, policy: Policy = DEFAULT_POLICY,
+    file: str = STORE,
+) -> LocalKeyService:  # fmt: skip
     """The key service itself on the keys in `directory`: this process then holds the root.
 
     The directory holds root.key, keys.db and erasures.log; only the service's own user may change it.
@@ -53,18 +57,20 @@ def open_local(
     if directory.stat().st_mode & 0o022:
         raise RootKeyUnsafe(f"Others may change {directory}. Run: chmod 700 {directory}.")
     with _alone(directory):
-        root = _root(directory, random)
+        store_file = directory / file
+        root = root_of(directory, random, store_file)
         known = (directory / "root.id").exists()
-        store = KeyStore(directory / "keys.db", root.store_key(), settings.busy_timeout, may_create=not known)
+        store = KeyStore(store_file, root.store_key(), settings.busy_timeout, may_create=not known)
         try:
             service = LocalKeyService(
                 store,
                 root,
                 policy,
-                ErasureFile(directory / "erasures.log"),
+                ErasureFile(directory / ERASURES),
                 clock,
                 random,
                 settings.journal_window,
+                KeyBackups(rule_of(settings, directory), store_file, root.store_key()),
             )
             _remember(directory, root)
             return service
@@ -73,9 +79,9 @@ def open_local(
             raise
 
 
-def _root(directory: Path, random: Random) -> FileRoot:
+def root_of(directory: Path, random: Random, store: Path) -> FileRoot:
     """The root key that belongs to the store; a new one only where there never was a store."""
-    path, store, mark = directory / "root.key", directory / "keys.db", directory / "root.id"
+    path, mark = directory / "root.key", directory / "root.id"
     used = mark.read_text().strip() if mark.exists() else ""
     stored = store.exists() and store.stat().st_size > 0
     if not path.exists():

@@ -12,6 +12,7 @@ from subscription_services.kernel.errors import (
 )
 
 __all__ = [
+    "BackupRefused",
     "KeyConflict",
     "KeyPolicyRefused",
     "KeyStoreDamaged",
@@ -75,6 +76,11 @@ class RootKeyUnsafe(StartError):
 class RootKeyWrong(StartError):
     code = "root-key-wrong"
     message = "Wrong key: this root key does not belong to this key store."
+
+
+class BackupRefused(StartError):
+    code = "key-backup-refused"
+    message = "This backup of the keys cannot be restored."
 
 
 class KeyStoreDamaged(StartError, KeyUnavailable):

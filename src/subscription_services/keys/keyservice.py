@@ -11,11 +11,14 @@ from subscription_services.kernel.clock import Clock, Random
 from subscription_services.kernel.errors import DomainError
 
 from . import erasure, hierarchy, journal
+from .backup import KeyBackups
 from .errors import KeyConflict, KeyPolicyRefused, SubjectErased
 from .hierarchy import Hierarchy
 from .model import (
     ACCOUNTING,
     AES_GCM_LIMIT,
+    Backup,
+    Backups,
     Erasures,
     JournalBatch,
     Kind,
@@ -44,6 +47,7 @@ class LocalKeyService:
         clock: Clock,
         random: Random,
         journal_window: int,
+        backups: KeyBackups,
     ) -> None:
         self._store = store
         self._policy = policy
@@ -51,6 +55,7 @@ class LocalKeyService:
         self._clock = clock
         self._random = random
         self._window = journal_window
+        self._backups = backups
         self._signers: dict[tuple[str, bytes], Ed25519PrivateKey] = {}
         with store.writing() as tx:
             self._hierarchy = Hierarchy(root, erasure.store_id(tx, random), random)
@@ -149,6 +154,14 @@ class LocalKeyService:
 
         return self._journaled(caller, Verb.ROTATE, None, purpose, "", work)
 
+    def backup(self, caller: str) -> tuple[Backup, int]:
+        self._check_backup(caller, Verb.EXPORT)
+        return self._backups.make(self._clock())
+
+    def backups(self, caller: str) -> Backups:
+        self._check_backup(caller, Verb.PUBLISH)
+        return self._backups.listed(self._clock())
+
     def generation(self) -> int:
         return self._store.generation()
 
@@ -190,6 +203,9 @@ class LocalKeyService:
 
     def close(self) -> None:
         self._store.close()
+
+    def _check_backup(self, caller: str, verb: Verb) -> None:
+        self._journaled(caller, verb, None, "backup", "", lambda _: self._policy.check(caller, verb, None, "backup"))
 
     def _check_journal(self, caller: str) -> None:
         """Only refusals are recorded: an entry per drain would never let the journal run empty."""

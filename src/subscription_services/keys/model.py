@@ -18,6 +18,9 @@ AES_GCM_LIMIT = 2**32
 ACCOUNTING = "accounting"
 """Reserved subject and purpose of what the law keeps; nobody can destroy it."""
 
+COPIED_AT = "copied-at"
+"""What marks a file as a copy, in its table meta; a store that bears it is not opened for use."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 
 
@@ -73,6 +76,25 @@ class Tombstone:
     reason: str
     destroyed_at: datetime
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A whole copy of the key store; `size` in bytes."""
+
+    name: str
+    made_at: datetime
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """The copies that there are, newest first; a new one is `due_at`, none is kept longer than `keep_days`."""
+
+    copies: tuple[Backup, ...]
+    due_at: datetime
+    keep_days: int
+    place: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,9 @@ DEFAULT_POLICY = Policy(
             Grant(Kind.SIGN, "trust.*", _SIGN),
             Grant(Kind.SIGN, "ledger.*", frozenset({Verb.PUBLISH})),
         ),
-        "keys": (Grant(None, "rotation", frozenset({Verb.ROTATE})),),
+        "keys": (
+            Grant(None, "rotation", frozenset({Verb.ROTATE})),
+            Grant(None, "backup", frozenset({Verb.EXPORT, Verb.PUBLISH})),
+        ),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from .model import Erasures, JournalBatch, Kind, OpenedKey, Tombstone
+from .model import Backup, Backups, Erasures, JournalBatch, Kind, OpenedKey, Tombstone
 
 
 class RootProvider(Protocol):
@@ -70,6 +70,14 @@ class KeyService(Protocol):
 
     def rewrap(self, caller: str, purpose: str, limit: int = 100) -> int:
         """Wrap up to `limit` data keys of older versions under the newest; returns how many are left."""
+        ...
+
+    def backup(self, caller: str) -> tuple[Backup, int]:
+        """Copy the key store into its place for backups; also says how many old copies went. Raises StoreFull."""
+        ...
+
+    def backups(self, caller: str) -> Backups:
+        """The copies that can be restored, and when the next one is due."""
         ...
 
     def generation(self) -> int:

@@ -21,7 +21,7 @@ from subscription_services.kernel.clock import Random
 
 from .cache import KeyCache
 from .errors import KeyConflict, MacMismatch, NoSuchKey, SealBroken
-from .model import JournalBatch, Kind, OpenedKey, Tombstone
+from .model import Backup, Backups, JournalBatch, Kind, OpenedKey, Tombstone
 from .ports import KeyService
 from .settings import KeySettings
 
@@ -210,6 +210,14 @@ class CallerKeys:
     def rewrap(self, purpose: str, limit: int = 100) -> int:
         """Move up to `limit` data keys to the newest version; returns how many are left."""
         return self._ring.service.rewrap(self._caller, purpose, limit)
+
+    def backup(self) -> tuple[Backup, int]:
+        """Copy the key store; returns the copy and how many old ones were removed. Raises StoreFull."""
+        return self._ring.service.backup(self._caller)
+
+    def backups(self) -> Backups:
+        """The copies of the key store."""
+        return self._ring.service.backups(self._caller)
 
     def tombstones(self) -> tuple[Tombstone, ...]:
         """All erasures, oldest first."""

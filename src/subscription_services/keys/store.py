@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import sqlcipher3
 from subscription_services.kernel.errors import StoreFull
 
 from .errors import KeyStoreDamaged, KeyUnavailable
-from .model import SCHEMA, SCHEMA_VERSION
+from .model import COPIED_AT, SCHEMA, SCHEMA_VERSION
 
 Tx = Any
 """A connection of `sqlcipher3` (which has no types) inside a transaction."""
@@ -29,15 +30,21 @@ class KeyStore:
     def __init__(self, path: Path, raw_key: bytes, busy_timeout: float, may_create: bool) -> None:
         """Open, creating the tables in an empty file if that is expected. Raises KeyStoreDamaged, KeyUnavailable."""
         self._process = os.getpid()
+        self._use = in_use(path, alone=False)
         self._lock = threading.Lock()
         self._watch_lock = threading.Lock()
-        self._connection = _connect(path, raw_key, busy_timeout)
+        try:
+            self._connection = connect(path, raw_key, busy_timeout)
+        except BaseException:
+            os.close(self._use)
+            raise
         try:
             self._prepare(may_create)
-            self._watch = _connect(path, raw_key, busy_timeout)
+            self._watch = connect(path, raw_key, busy_timeout)
             self._watch.execute("PRAGMA query_only = ON")
         except BaseException:
             self._connection.close()
+            os.close(self._use)
             raise
         self._seen_version = -1
         self._generation = 0
@@ -89,6 +96,9 @@ class KeyStore:
         with self._lock, self._watch_lock:
             self._watch.close()
             self._connection.close()
+            if self._use >= 0:
+                os.close(self._use)
+                self._use = -1
 
     def _check_process(self) -> None:
         """SQLite's locks and an inherited cache of nonces' counts do not survive a fork."""
@@ -112,13 +122,34 @@ class KeyStore:
             missing = _names_in(SCHEMA) - {row[0] for row in tx.execute("SELECT name FROM sqlite_schema")}
             if missing:
                 raise KeyStoreDamaged(f"The key store lacks {', '.join(sorted(missing))}. Restore keys.db.")
+            if tx.execute("SELECT 1 FROM meta WHERE name = ?", (COPIED_AT,)).fetchone():
+                raise KeyStoreDamaged(
+                    "This is a backup of the key store, put in place by hand; erasures made since are not repeated "
+                    "in it. Move it away and run: subs keys restore FILE."
+                )
         except sqlcipher3.Error as error:
             raise _unavailable(error) from error
 
 
-def _connect(path: Path, raw_key: bytes, busy_timeout: float) -> Tx:
+def in_use(path: Path, *, alone: bool) -> int:
+    """Say that this process uses the store, or that nobody else may; lasts until the descriptor is closed.
+
+    Raises KeyUnavailable when others use it, or somebody is replacing it.
+    """
+    descriptor = os.open(path.with_suffix(".use"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        who = "The service is using it: stop the service first" if alone else "It is being restored: wait for that"
+        raise KeyUnavailable(f"The key store {path} is not free. {who}.") from error
+    return descriptor
+
+
+def connect(path: Path, raw_key: bytes, busy_timeout: float, *, may_create: bool = True) -> Tx:
+    """A connection to an encrypted store. Raises KeyUnavailable."""
     # SQLite gives its other files the mode of this one.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_RDWR | (os.O_CREAT if may_create else 0) | os.O_CLOEXEC, 0o600))
     connection = sqlcipher3.connect(
         str(path), timeout=busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=128
     )
