@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from subscription_services.kernel.clock import monotonic, system_clock
 from subscription_services.keys import DEFAULT_POLICY, KeySettings, Policy
-from subscription_services.keys.allow import AllowedClient, AllowFile, write_allow_list
+from subscription_services.keys.allow import AllowedClient, AllowFile, AllowList, write_allow_list
 from subscription_services.keys.certificates import SERVER, Authority, Identity
 from subscription_services.keys.embedded import open_local
 from subscription_services.keys.keyservice import LocalKeyService
@@ -37,7 +37,8 @@ class Listening:
 
     folder: Path
     settings: KeySettings = field(default_factory=KeySettings)
-    now: datetime | None = None
+    clock: Callable[[], datetime] = system_clock
+    allowed: Callable[[], AllowList] | None = None
     policy: Policy = DEFAULT_POLICY
     port: int = 0
     service: LocalKeyService | None = None
@@ -49,9 +50,6 @@ class Listening:
         self.authority.prepare(system_clock())
         self.authority.issue(SERVER, system_clock(), server=True)
         self.allow(everything(self.authority.identity("web")))
-
-    def clock(self) -> datetime:
-        return self.now or datetime.now(UTC)
 
     @property
     def allow_path(self) -> Path:
@@ -65,9 +63,10 @@ class Listening:
             self.authority.directory / "keys.crt", self.authority.directory / "keys.key", self.authority.certificate
         )
         self.service = open_local(self.folder / "keys", self.settings, self.clock, os.urandom, self.policy)
+        allowed = self.allowed or AllowFile(self.allow_path, monotonic).current
         self.listener = KeyListener(
-            self.service, Contexts(files, service_context), AllowFile(self.allow_path, monotonic).current,
-            self.clock, ("127.0.0.1", self.port), self.settings.clients,
+            self.service, Contexts(files, service_context), allowed, self.clock,
+            ("127.0.0.1", self.port), self.settings.clients,
         )  # fmt: skip
         self.port = self.listener.port
         self.listener.start()

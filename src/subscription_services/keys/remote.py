@@ -141,7 +141,7 @@ class RemoteKeyService:
         """
         self._check()
         notice = self._settings.erasure_notice
-        if self._ticks() - self._seen > notice:
+        if self._ticks() - self._seen >= notice:
             if self._down_since is None:
                 with suppress(_Lost):
                     self._learn(*self._once(_GENERATION, _NO_ARGUMENTS, max(notice, 0.25)))
@@ -260,7 +260,7 @@ class RemoteKeyService:
 
     def _learn(self, generation: int, at: float) -> None:
         with self._lock:
-            if at > self._seen:
+            if at >= self._seen:
                 self._generation, self._seen = generation, at
 
     def _went_down(self, lost: _Lost) -> None:
