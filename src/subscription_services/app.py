@@ -22,9 +22,12 @@ from subscription_services.kernel.ports import Store, Writer
 from subscription_services.kernel.settings import HouseSettings, Settings, Slice, load
 from subscription_services.keys import KeyRing, KeySettings
 from subscription_services.keys import jobs as keys_jobs
+from subscription_services.ledger import retention
 from subscription_services.ledger.append import DatabaseEventLog
 from subscription_services.ledger.guards import missing_guards
 from subscription_services.ledger.memory import FileMemory
+from subscription_services.ledger.settings import SETTINGS as LEDGER_SETTINGS
+from subscription_services.ledger.settings import LedgerSettings
 from subscription_services.ledger.stored import Log
 from subscription_services.ledger.verify import verification, verify_log
 from subscription_services.storage.counters import DatabaseLimiter
@@ -42,10 +45,12 @@ PRODUCT = "Subscription Services"
 VERSION = "0.1.0"
 SLICES: tuple[Slice, ...] = (
     Slice("", HouseSettings), Slice("keys", KeySettings), identity.SETTINGS, mail.SETTINGS, billing.SETTINGS,
+    LEDGER_SETTINGS,
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
     *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS,
+    *retention.OPERATIONS,
 )  # fmt: skip
 
 
@@ -102,7 +107,7 @@ def build(
     store = storage.open_store(house, ring)
     try:
         if not fresh:
-            check_store(store, house)
+            check_store(store, house, settings.of(LedgerSettings))
         return _assemble(settings, house, ring, store, clock, random, more, fresh)
     except BaseException:
         store.close()
@@ -143,6 +148,7 @@ def _assemble(
         *billing.SCHEDULES,
         *keys_jobs.SCHEDULES,
         *tidy.SCHEDULES,
+        *retention.SCHEDULES,
         *trust.schedules(register),
     )
     return House(settings, ring, store, kernel, outbox, log, register, table, site, schedules)
@@ -176,7 +182,7 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
     return [
         *mail.kinds(settings.of(mail.MailSettings), (*identity.LETTERS, *billing.LETTERS, *access.LETTERS), facts),
         *subscriptions.kinds(), *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
-        *tidy.kinds(),
+        *tidy.kinds(), *retention.kinds(),
         *trust.kinds(register, doors),
     ]  # fmt: skip
 
@@ -203,8 +209,8 @@ def route_table(settings: Settings, registry: Registry | None = None) -> RouteTa
     )  # fmt: skip
 
 
-def check_store(store: Store, house: HouseSettings) -> None:
-    """Raises StartError unless schema, triggers and stamp are those that this program needs."""
+def check_store(store: Store, house: HouseSettings, ledger: LedgerSettings) -> None:
+    """Raises StartError unless schema, triggers, stamp and period of the log are those that this program needs."""
     with store.reading() as connection:
         check_revision(connection)
         check_stamp(connection, house.sandbox)
@@ -212,6 +218,7 @@ def check_store(store: Store, house: HouseSettings) -> None:
             raise StartError(
                 f"The database lost triggers that protect the log: {', '.join(missing)}. Restore a backup."
             )
+        retention.check_period(connection, ledger.retention_days)
 
 
 def prepare(settings: Settings, *, clock: Clock = system_clock) -> str:
@@ -220,7 +227,7 @@ def prepare(settings: Settings, *, clock: Clock = system_clock) -> str:
     try:
         revision = storage.migrate(house.store)
         asyncio.run(_first_contents(house))
-        check_store(house.store, settings.of(HouseSettings))
+        check_store(house.store, settings.of(HouseSettings), settings.of(LedgerSettings))
         return revision
     finally:
         house.close()
@@ -232,8 +239,13 @@ async def _first_contents(house: House) -> None:
     new = await house.store.write(
         Writer.MIGRATIONS, lambda connection: stamp(connection, sandbox, house.log.origin, now)
     )
+    actor = System("app.prepare")
+    wanted = house.settings.of(LedgerSettings).retention_days
+    with house.store.reading() as connection:
+        stored = retention.stored_days(connection) or 0
+    if stored < wanted:
+        await perform(house.kernel, retention.keep_for, actor, retention.KeepFor(wanted))
     if new and sandbox:
-        actor = System("app.prepare")
         await perform(house.kernel, subscriptions.seed_catalogue, actor, subscriptions.SeedCatalogue())
 
 

@@ -131,13 +131,14 @@ class Bench:
     def snapshot(self) -> dict[str, list[dict[str, Any]]]:
         """A copy of every row of the log."""
         with self.store.reading() as connection:
-            return {t.name: [dict(row._mapping) for row in connection.execute(select(t))] for t in model.TABLES}
+            return {t.name: [dict(row._mapping) for row in connection.execute(select(t))] for t in (*model.TABLES, *model.BESIDE)}
 
     def restore(self, copy: dict[str, list[dict[str, Any]]]) -> None:
         """Put the whole log back to what it was, as somebody with the database and an old copy would."""
-        self.attack(*(f"DELETE FROM {table.name}" for table in model.TABLES))
+        tables = (*model.TABLES, *model.BESIDE)
+        self.attack(*(f"DELETE FROM {table.name}" for table in tables))
         with self.engine.begin() as connection:
-            for table in model.TABLES:
+            for table in tables:
                 if copy[table.name]:
                     connection.execute(insert(table), copy[table.name])
 
@@ -159,7 +160,7 @@ def opened(data: Path, database: str) -> Iterator[Bench]:
     clock = MovingClock()
     keys = open_embedded(data / "keys", KeySettings(), clock, system_random)
     store = open_store(HouseSettings(data=str(data), database=database), keys)
-    metadata.create_all(store.write_engine, tables=model.TABLES)
+    metadata.create_all(store.write_engine, tables=[*model.TABLES, *model.BESIDE])
     mine = keys.for_caller("ledger")
     log = Log("example.com/log", mine, FileMemory(data / "ledger-head.json", mine))
     with asyncio.Runner() as runner:

@@ -7,7 +7,10 @@ from sqlalchemy import UniqueConstraint as Unique
 
 from subscription_services.kernel.columns import Instant
 from subscription_services.kernel.model import metadata
+from subscription_services.storage.sealed import Sealed, personal
 
+LEAST_DAYS = 90
+"""Days that events are kept at the very least."""
 LONGEST = 200
 """Characters that a searched value may have, the same on both engines."""
 
@@ -89,4 +92,54 @@ checkpoint = Table(
     Column("at", Instant, nullable=False),
 )
 
+# The lowest index that can be read; the hashes of all entries stay. `counters` says how far each writer was there.
+minimum = Table(
+    "ledger_minimum",
+    metadata,
+    Column("minimum", BigInteger, primary_key=True, autoincrement=False),
+    Column("counters", LargeBinary, nullable=False),  # JSON: writer to the counter of its last event that was pruned
+    Column("mac", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+    CheckConstraint("minimum > 0 AND minimum % 256 = 0", name="whole_bundles"),
+)
+
+# How long events are kept. The triggers read it; it only ever grows.
+period = Table(
+    "ledger_period",
+    metadata,
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("days", Integer, nullable=False),
+    CheckConstraint("place = 1", name="one_row"),
+    CheckConstraint(f"days >= {LEAST_DAYS}", name="long_enough"),
+)
+
+# A legal hold on a person, on a span of time, or both; what it covers is not pruned until it is released.
+hold = Table(
+    "ledger_hold",
+    metadata,
+    Column("id", String(48), primary_key=True),  # hol_
+    Column("subject", _Text, nullable=False),  # "" for everybody
+    Column("since", Instant),
+    Column("until", Instant),
+    Column("reason", Sealed("ledger.hold.reason"), nullable=False),
+    Column("placed_by", String(48), nullable=False),
+    Column("placed_at", Instant, nullable=False),
+    Column("released_by", String(48)),
+    Column("released_at", Instant),
+    CheckConstraint("subject <> '' OR since IS NOT NULL OR until IS NOT NULL", name="says_what"),
+    CheckConstraint("since IS NULL OR until IS NULL OR until > since", name="in_order"),
+    CheckConstraint("(released_at IS NULL) = (released_by IS NULL)", name="released_by_somebody"),
+    info=personal("placed_by"),
+)
+
+cosignature = Table(
+    "ledger_cosignature",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),  # of the checkpoint
+    Column("witness", _Text, primary_key=True),  # name and key id of the witness
+    Column("line", LargeBinary, nullable=False),  # as it stands under the checkpoint
+    Column("at", Instant, nullable=False),
+)
+
 TABLES = (writer, event, entry, cursor, tile, checkpoint)
+BESIDE = (minimum, period, hold, cosignature)

@@ -21,9 +21,10 @@ from . import model
 from .checkpoint import Checkpoint, open_checkpoint
 from .entries import check_row
 from .errors import LedgerError, LogRefused, LogTampered
+from .minimum import Minimum, minimum_index, read_minimum
 from .recount import Recount
 from .stored import Log, check_cursors, read_tile, tree_size, waiting_rows
-from .tiles import TILE_WIDTH, tiles_of
+from .tiles import TILE_WIDTH, Tile, split_tile, tiles_of
 from .tree import hash_leaf
 
 
@@ -49,6 +50,7 @@ class Verified:
     remembered: int | None
     waiting: int
     witnessed: int | None
+    minimum: int = 0
 
     @property
     def assurance(self) -> Assurance:
@@ -80,9 +82,10 @@ def verify_log(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> Ver
             anchors.append(_Anchor(known[0].size, known[0].root, "the checkpoint kept outside the store"))
         anchors += [_Anchor(item.size, item.root, "a checkpoint kept by others") for item in witnessed]
         size, root = _check_entries(connection, log, sorted(anchors, key=lambda anchor: anchor.size))
+        minimum = minimum_index(connection)
         return Verified(
             origin=log.origin, size=size, root=root, checkpoints=len(signed), remembered=known and known[0].size,
-            waiting=_check_waiting(connection, log, size),
+            waiting=_check_waiting(connection, log, size - minimum), minimum=minimum,
             witnessed=max((item.size for item in witnessed), default=None),
         )  # fmt: skip
 
@@ -109,7 +112,7 @@ def report(verified: Verified) -> list[str]:
     """The lines that `subs ledger verify` prints."""
     lines = [
         f"log          {verified.origin}",
-        f"entries      {verified.size}",
+        f"entries      {verified.size}" + (f", readable from {verified.minimum} on" if verified.minimum else ""),
         f"root         {verified.root.hex()}",
         f"checkpoints  {verified.checkpoints}, all signatures and roots are right",
         f"waiting      {verified.waiting} without an index yet",
@@ -138,12 +141,16 @@ def _stored_checkpoints(connection: Connection, log: Log) -> Iterator[Checkpoint
 
 def _check_entries(connection: Connection, log: Log, anchors: Sequence[_Anchor]) -> tuple[int, bytes]:
     size = tree_size(connection)
+    minimum = _minimum(connection, log, size)
     tree = Recount(read_tile(connection))
-    counters: dict[str, int] = {}
+    counters = dict(minimum.counters)
     stops = sorted({0, size, *range(0, size, TILE_WIDTH), *(a.size for a in anchors if a.size <= size)})
     sound = 0
     for start, end in pairwise(stops):
-        tree.add([_check_entry(log, index, row, counters) for index, row in _entries(connection, start, end)])
+        if start < minimum.index:
+            tree.add(_pruned(connection, start, end))
+        else:
+            tree.add([_check_entry(log, index, row, counters) for index, row in _entries(connection, start, end)])
         for anchor in (item for item in anchors if item.size == end):
             if tree.root() != anchor.root:
                 raise LogTampered(f"{anchor.where} has another root for {end} entries", sound, end - 1)
@@ -159,6 +166,28 @@ def _check_entries(connection: Connection, log: Log, anchors: Sequence[_Anchor])
     if cursors != counters:
         raise LogTampered("the writers' cursors are not those of the entries")
     return size, tree.root()
+
+
+def _minimum(connection: Connection, log: Log, size: int) -> Minimum:
+    try:
+        minimum = read_minimum(connection, log.keys)
+    except LogRefused as error:
+        raise LogTampered(str(error)) from error
+    entries: int = connection.execute(select(func.count()).select_from(model.entry)).scalar_one()
+    if minimum.index > size:
+        raise LogTampered(f"all below {minimum.index} was pruned and the store has {size} entries", size)
+    if entries > size - minimum.index:
+        raise LogTampered(f"there are entries below the minimum index {minimum.index}", 0)
+    return minimum
+
+
+def _pruned(connection: Connection, start: int, end: int) -> list[bytes]:
+    """Leaf hashes of entries that retention removed, from their tile; the signed roots bind them."""
+    tile, first = divmod(start, TILE_WIDTH)
+    try:
+        return split_tile(read_tile(connection)(Tile(0, tile)), TILE_WIDTH)[first : first + end - start]
+    except LedgerError as error:
+        raise LogTampered(f"the hashes of pruned entries cannot be read: {error}", start) from error
 
 
 def _entries(connection: Connection, start: int, end: int) -> Iterator[tuple[int, Row[Any]]]:
@@ -193,7 +222,7 @@ def _check_entry(log: Log, index: int, row: Row[Any], counters: dict[str, int]) 
     return hash_leaf(row.payload)
 
 
-def _check_waiting(connection: Connection, log: Log, size: int) -> int:
+def _check_waiting(connection: Connection, log: Log, readable: int) -> int:
     """Check the rows without an index as the sequencer would; returns how many there are."""
     try:
         ranges = check_cursors(connection, log, {})
@@ -205,6 +234,6 @@ def _check_waiting(connection: Connection, log: Log, size: int) -> int:
     except LogRefused as error:
         raise LogTampered(f"before it was sequenced: {error}") from error
     rows: int = connection.execute(select(func.count()).select_from(model.event)).scalar_one()
-    if rows != size + count:
-        raise LogTampered(f"{rows - size - count} events stand in the store that no writer wrote")
+    if rows != readable + count:
+        raise LogTampered(f"{rows - readable - count} events stand in the store that no writer wrote")
     return count

@@ -1,0 +1,30 @@
+"""For each operation of the room: somebody who may, and somebody who may not."""
+
+from __future__ import annotations
+
+from subscription_services.kernel.actors import Role
+from subscription_services.ledger import retention as r
+from subscription_services.testing import Case, World
+
+KEEP = r.KeepFor(400)
+PRUNE = r.Prune()
+HOLD = r.PlaceHold(subject="acc_1", reason="A claim was announced.")
+
+
+def _released(world: World) -> r.ReleaseHold:
+    """A request to release a hold that somebody else placed."""
+    placed = world.do(r.place_hold, world.team(Role.SECURITY), HOLD)
+    return r.ReleaseHold(placed.id, "The claim was settled.")
+
+
+CASES = [
+    Case("ledger.keep_for", lambda w: (w.system("app.prepare"), KEEP), lambda w: (w.team(*Role), KEEP)),
+    Case("ledger.prune", lambda w: (w.system("ledger.retention"), PRUNE), lambda w: (w.team(*Role), PRUNE)),
+    Case("ledger.hold", lambda w: (w.team(Role.SECURITY), HOLD), lambda w: (w.team(Role.ADMINISTRATOR), HOLD)),
+    Case(
+        "ledger.release",
+        lambda w: (w.team(Role.SECURITY), _released(w)),
+        lambda w: (w.team(Role.AUDITOR), _released(w)),
+    ),
+    Case("ledger.holds", lambda w: (w.team(Role.AUDITOR), r.ReadHolds()), lambda w: (w.subscriber(), r.ReadHolds())),
+]
