@@ -14,7 +14,7 @@ import pytest
 import sqlcipher3
 
 from subscription_services.keys import DEFAULT_POLICY, CallerKeys, KeyRing, KeySettings, Policy, open_embedded
-from subscription_services.keys.root import read_root
+from subscription_services.keys.roots.file import read_root
 
 
 @dataclass

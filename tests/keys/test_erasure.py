@@ -22,7 +22,7 @@ from subscription_services.keys import (
     SubjectErased,
     Tombstone,
 )
-from subscription_services.keys.root import read_root
+from subscription_services.keys.roots.file import read_root
 
 from .conftest import House
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from subscription_services.keys import KeyStoreDamaged, KeyTampered, RootKeyMissing, RootKeyUnsafe, RootKeyWrong
-from subscription_services.keys.root import FileRoot, create_root, read_root
+from subscription_services.keys.roots.file import FileRoot, create_root, read_root
 
 from .conftest import House
 

@@ -20,9 +20,9 @@ import sqlcipher3
 
 from subscription_services.kernel.errors import SettingsError, StoreFull
 
+from .durable import sync_directory
 from .errors import KeyStoreDamaged, KeyUnavailable
 from .model import COPIED_AT, Backup, Backups
-from .root import sync_directory
 from .settings import KeySettings
 from .store import connect
 

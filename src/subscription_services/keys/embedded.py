@@ -11,11 +11,12 @@ from pathlib import Path
 from subscription_services.kernel.clock import Clock, Random, monotonic
 
 from .backup import KeyBackups, rule_of
+from .durable import write_durably
 from .erasure import ErasureFile
 from .errors import KeyStoreDamaged, RootKeyMissing, RootKeyUnsafe, RootKeyWrong
 from .keyservice import LocalKeyService
 from .policy import DEFAULT_POLICY, Policy
-from .root import FileRoot, create_root, read_root, sync_directory
+from .roots.file import FileRoot, create_root, read_root
 from .sealing import KeyRing
 from .settings import KeySettings
 from .store import KeyStore
@@ -101,14 +102,7 @@ def _remember(directory: Path, root: FileRoot) -> None:
     mark = directory / "root.id"
     if mark.exists():
         return
-    unfinished = directory / "root.id.new"
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(root.fingerprint + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(mark)
-    sync_directory(directory)
+    write_durably(mark, f"{root.fingerprint}\n".encode())
 
 
 @contextmanager

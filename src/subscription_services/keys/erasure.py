@@ -15,10 +15,10 @@ from pathlib import Path
 
 from subscription_services.kernel.clock import Random
 
+from .durable import sync_directory
 from .encoding import bind
 from .errors import KeyPolicyRefused, KeyStoreDamaged, KeyUnavailable
 from .model import ACCOUNTING, Erasures, Tombstone
-from .root import sync_directory
 from .store import Tx
 
 

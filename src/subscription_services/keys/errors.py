@@ -21,6 +21,8 @@ __all__ = [
     "MacMismatch",
     "NoSuchKey",
     "RootKeyMissing",
+    "RootKeyRefused",
+    "RootKeyUnreachable",
     "RootKeyUnsafe",
     "RootKeyWrong",
     "SealBroken",
@@ -81,6 +83,20 @@ class RootKeyWrong(StartError):
 class BackupRefused(StartError):
     code = "key-backup-refused"
     message = "This backup of the keys cannot be restored."
+
+
+class RootKeyUnreachable(StartError, KeyUnavailable):
+    """At start the service does not start; later what is unwrapped already goes on working."""
+
+    code = "root-key-unreachable"
+    message = "The holder of the root key does not answer."
+
+
+class RootKeyRefused(StartError, KeyUnavailable):
+    """The holder of the root key answers and does not let us use it: wrong PIN, token or permission."""
+
+    code = "root-key-refused"
+    message = "The holder of the root key refuses."
 
 
 class KeyStoreDamaged(StartError, KeyUnavailable):

@@ -20,12 +20,12 @@ import sqlcipher3
 from subscription_services.kernel.clock import Clock, Random
 
 from .backup import KeyBackups, check_whole, rule_of
+from .durable import sync_directory
 from .embedded import ERASURES, STORE, open_local, root_of
 from .errors import BackupRefused, KeyStoreDamaged, KeyUnavailable
 from .keyservice import LocalKeyService
 from .model import AES_GCM_LIMIT, COPIED_AT
 from .policy import DEFAULT_POLICY, Policy
-from .root import sync_directory
 from .settings import KeySettings
 from .store import Tx, connect, in_use
 

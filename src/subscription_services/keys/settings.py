@@ -57,6 +57,14 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         msgspec.Meta(ge=10, le=720),
         Says("Minutes between backups of the keys. What is sealed under newer keys is lost together with the store."),
     ] = 60
+    root: Annotated[
+        str,
+        Says(
+            "Where the root key is: file: (root.key beside the key store), file:/path, pkcs11:token=T;object=K"
+            "?module-path=M&pin-source=file:P, aws-kms:ARN, or vault:https://host:8200/transit/KEY?token-file=P. "
+            "Another one opens no existing store: change it only with `subs keys move-root`."
+        ),
+    ] = "file:"
     service: Annotated[
         str,
         Says(

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from subscription_services.kernel.clock import Random
-
-from .encoding import bind
-from .errors import KeyTampered, RootKeyMissing, RootKeyUnsafe
+from subscription_services.keys.durable import sync_directory
+from subscription_services.keys.encoding import bind
+from subscription_services.keys.errors import KeyTampered, RootKeyMissing, RootKeyUnsafe
 
 LENGTH = 32
 
@@ -100,12 +100,3 @@ def create_root(path: Path, random: Random) -> FileRoot:
         unfinished.unlink()
     sync_directory(path.parent)
     return FileRoot(root)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the directory's entries durable."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
