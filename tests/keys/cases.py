@@ -6,6 +6,8 @@ from subscription_services.keys.jobs import RecordAccess
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 
+from . import backup_cases
+
 
 def _entry(world: World) -> RecordAccess:
     now = world.clock()
@@ -20,4 +22,4 @@ def _somebody(world: World) -> Act:
     return world.subscriber(), _entry(world)
 
 
-CASES = [Case("keys.record_access", _system, _somebody)]
+CASES = [Case("keys.record_access", _system, _somebody), *backup_cases.CASES]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscription_services.kernel.errors import SettingsError, StoreFull
+from subscription_services.kernel.errors import SettingsError
 from subscription_services.keys import KeyPolicyRefused, KeySettings, KeyStoreDamaged, KeyUnavailable
 from subscription_services.keys.backup import ALL_FOR, file_name, made_at_of, rule_of, to_remove
 
@@ -185,7 +185,6 @@ def test_a_full_disk_leaves_no_half_backup(house: House) -> None:
     assert said == ["ready", "StoreFull"]
     assert names(house) == []
     assert [path.name for path in folder(house).iterdir()] == ["lock"]
-    assert StoreFull.code == "store-full"
     house.keys("keys").backup()
     check_copies(house)
 

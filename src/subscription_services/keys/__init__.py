@@ -62,7 +62,7 @@ __all__ = [
     "Tombstone",
     "Verb",
     "open_embedded",
-    "restoring",
     "open_ring",
+    "restoring",
     "serve_keys",
 ]

@@ -15,7 +15,10 @@ from subscription_services.kernel.operations import Change, SystemOnly, operatio
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import Transaction
 
+from .operations import backup
+
 BATCH = 200
+EARLY = timedelta(minutes=5)
 Word = Annotated[str, Meta(max_length=200)]
 
 
@@ -31,6 +34,10 @@ class RecordAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int
     first_at: datetime
     last_at: datetime
+
+
+class BackUpWhenDue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Job: copy the wrapped keys when that is due."""
 
 
 class DrainJournal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,10 +76,23 @@ async def drain_journal(kernel: Kernel, payload: DrainJournal) -> None:
             return
 
 
-OPERATIONS = (record_access,)
-SCHEDULES = (Schedule("keys.drain_journal", timedelta(minutes=1), lambda now: DrainJournal()),)
+async def back_up_when_due(kernel: Kernel, payload: BackUpWhenDue) -> None:
+    """Make a copy where the newest one is older than the setting, a little early rather than a round late."""
+    keys: Any = kernel.keys.for_caller("keys")
+    if keys.backups().due_at - EARLY <= kernel.clock():
+        await perform(kernel, backup.back_up, System("keys.backup"), backup.BackUp())
+
+
+OPERATIONS = (record_access, *backup.OPERATIONS)
+SCHEDULES = (
+    Schedule("keys.drain_journal", timedelta(minutes=1), lambda now: DrainJournal()),
+    Schedule("keys.backup", 2 * EARLY, lambda now: BackUpWhenDue()),
+)
 
 
 def kinds() -> list[JobKind]:
     """The room's kinds of jobs."""
-    return [JobKind("keys.drain_journal", DrainJournal, drain_journal)]
+    return [
+        JobKind("keys.drain_journal", DrainJournal, drain_journal),
+        JobKind("keys.backup", BackUpWhenDue, back_up_when_due, attempts=4, lease=timedelta(minutes=5)),
+    ]

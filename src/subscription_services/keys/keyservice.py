@@ -155,11 +155,15 @@ class LocalKeyService:
         return self._journaled(caller, Verb.ROTATE, None, purpose, "", work)
 
     def backup(self, caller: str) -> tuple[Backup, int]:
-        self._check_backup(caller, Verb.EXPORT)
+        self._journaled(caller, Verb.EXPORT, None, "backup", "", lambda _: self._check_backup(caller, Verb.EXPORT))
         return self._backups.make(self._clock())
 
     def backups(self, caller: str) -> Backups:
-        self._check_backup(caller, Verb.PUBLISH)
+        if not self._policy.allows(caller, Verb.PUBLISH, None, "backup"):
+            # Only refusals are recorded: to know which copies there are opens nothing.
+            self._journaled(
+                caller, Verb.PUBLISH, None, "backup", "", lambda _: self._check_backup(caller, Verb.PUBLISH)
+            )
         return self._backups.listed(self._clock())
 
     def generation(self) -> int:
@@ -205,7 +209,7 @@ class LocalKeyService:
         self._store.close()
 
     def _check_backup(self, caller: str, verb: Verb) -> None:
-        self._journaled(caller, verb, None, "backup", "", lambda _: self._policy.check(caller, verb, None, "backup"))
+        self._policy.check(caller, verb, None, "backup")
 
     def _check_journal(self, caller: str) -> None:
         """Only refusals are recorded: an entry per drain would never let the journal run empty."""
