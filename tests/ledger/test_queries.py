@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 
 from subscription_services.kernel.errors import Invalid
 from subscription_services.kernel.events import Event, Outcome
@@ -140,35 +137,3 @@ def test_personal_fields_open_until_the_person_is_erased(bench: Bench) -> None:
     bench.keys.for_caller("privacy").destroy_subject("acc_7", "erasure")
     assert personal_fields(keys, kept) == {}
     assert bench.verify().size == 1
-
-
-@pytest.mark.parametrize(
-    "field", ["actor", "subject", "object", "action", "correlation", "origin_index", "outcome", "since", ""]
-)
-def test_a_search_reads_an_index_in_order(bench: Bench, field: str) -> None:
-    """On any number of events: no scan of the table, no sorting."""
-    value: Any = bench.clock() - timedelta(1) if field == "since" else "refused"
-    wanted = Search(**({field: value} if field else {}))
-    bench.append_many(30)
-    sent: list[tuple[str, Any]] = []
-
-    def keep(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        sent.append((statement, parameters))
-
-    with bench.store.reading() as connection:
-        sqlalchemy_event.listen(connection, "before_cursor_execute", keep)
-        search(connection, wanted, after=None, limit=5)
-        sqlalchemy_event.remove(connection, "before_cursor_execute", keep)
-        ((statement, parameters),) = sent
-        if bench.store.dialect == "sqlite":
-            rows = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement, parameters)
-            plan = "\n".join(row.detail for row in rows)
-            assert "TEMP B-TREE" not in plan
-        else:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-            plan = "\n".join(connection.exec_driver_sql("EXPLAIN " + statement, parameters).scalars())
-            assert "Sort" not in plan
-            assert "Seq Scan on ledger_event" not in plan
-    used = {"": "at", "since": "at"}.get(field, field)
-    assert re.search(rf"\bix_ledger_event_{used}\b", plan), plan
