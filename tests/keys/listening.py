@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from subscription_services.kernel.clock import monotonic, system_clock
-from subscription_services.keys import DEFAULT_POLICY, KeySettings, Policy
+from subscription_services.keys import DEFAULT_POLICY, KeyService, KeySettings, Policy
 from subscription_services.keys.allow import AllowedClient, AllowFile, AllowList, write_allow_list
 from subscription_services.keys.certificates import SERVER, Authority, Identity
 from subscription_services.keys.embedded import open_local
 from subscription_services.keys.keyservice import LocalKeyService
 from subscription_services.keys.mutual_tls import Contexts, client_context, service_context
-from subscription_services.keys.remote import RemoteKeyService, connect
+from subscription_services.keys.remote import connect
 from subscription_services.keys.service_listener import KeyListener
 from subscription_services.keys.wire import METHODS
 
@@ -43,7 +44,7 @@ class Listening:
     port: int = 0
     service: LocalKeyService | None = None
     listener: KeyListener | None = None
-    opened: list[RemoteKeyService] = field(default_factory=list)
+    opened: list[KeyService] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.authority = Authority(self.folder / "internal", DOMAIN)
@@ -85,16 +86,13 @@ class Listening:
             certificate_key=str(files.key), authority=str(files.authority), **more,
         )  # fmt: skip
 
-    def client(self, name: str = "web", **more: object) -> RemoteKeyService:
+    def client(self, name: str = "web", **more: object) -> KeyService:
         found = connect(self.client_settings(name, **more))
-        assert isinstance(found, RemoteKeyService)
         self.opened.append(found)
         return found
 
     def raw(self, files: Identity | None = None, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
         """A bare TLS connection with these files (those of web by default)."""
-        import socket
-
         if context is None:
             context = client_context(files or self.authority.issue("web", system_clock()))
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
@@ -124,7 +122,3 @@ def listening(folder: Path, **more: object) -> Iterator[Listening]:
         yield found.start()
     finally:
         found.close()
-
-
-def later(days: float) -> datetime:
-    return system_clock() + timedelta(days=days)
