@@ -13,6 +13,7 @@ from subscription_services.edge.stack import EdgeSettings, protect
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.perform import flush_refusals
+from subscription_services.kernel.probing import is_pass
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.logging import configure
 
@@ -36,6 +37,7 @@ def application(house: app.House) -> ASGIApp:
         csrf_key=house.ring.for_caller("edge").secret("edge.csrf"),
         processor_origins=house.processor_origins,
         machine_paths=house.routes.machine_paths(),
+        is_pass=lambda text: is_pass(house.ring.for_caller("kernel"), text, kernel.clock()),
     )
     inner = house.routes.application(house.site)
     return protect(inner, edge, random=kernel.random, new_id=lambda: ids.new("req"))

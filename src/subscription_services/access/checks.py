@@ -34,7 +34,9 @@ def checks() -> list[Check]:
 
 async def _strangers_are_refused(doors: Doors) -> Finding:
     context = ssl.create_default_context(cafile=doors.certificate)
-    door = httpx.AsyncClient(base_url=doors.https_url, verify=context, trust_env=False, timeout=_SECONDS)
+    door = httpx.AsyncClient(
+        base_url=doors.https_url, headers=doors.headers(), verify=context, trust_env=False, timeout=_SECONDS
+    )
     async with door as client:
         return await knock_everywhere(client, doors.kernel.registry)
 

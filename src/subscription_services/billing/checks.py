@@ -51,7 +51,9 @@ def checks() -> list[Check]:
 
 def _client(doors: Doors) -> httpx.AsyncClient:
     context = ssl.create_default_context(cafile=doors.certificate)
-    return httpx.AsyncClient(base_url=doors.https_url, verify=context, trust_env=False, timeout=_SECONDS)
+    return httpx.AsyncClient(
+        base_url=doors.https_url, headers=doors.headers(), verify=context, trust_env=False, timeout=_SECONDS
+    )
 
 
 async def _no_card_numbers(doors: Doors) -> Finding:

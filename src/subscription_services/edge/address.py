@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from subscription_services.edge.asgi import state_of
+from subscription_services.kernel import probing
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_PASS = probing.HEADER.lower().encode()
 
 
 class ClientAddress:
     """Pure ASGI. Sets `scope["state"]["client_address"]`. Raises ValueError for a network it cannot read.
 
+    A live check with a pass that `is_pass` knows has an address of its own (see kernel.probing).
     X-Forwarded-For is read from the right, over trusted hops only: what stands left of the first
     untrusted one was written by a stranger."""
 
-    def __init__(self, app: ASGIApp, trusted: Sequence[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, trusted: Sequence[str] = (), is_pass: Callable[[str], bool] = lambda text: False
+    ) -> None:
         self._app = app
+        self._is_pass = is_pass
         self._trusted: tuple[Network, ...] = tuple(ip_network(text) for text in trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,6 +36,8 @@ class ClientAddress:
 
     def of(self, scope: Scope) -> str:
         """The address as text, IPv4-mapped IPv6 as IPv4; empty when the peer has none (a socket file)."""
+        if any(name == _PASS and self._is_pass(value.decode("latin-1")) for name, value in scope["headers"]):
+            return probing.ADDRESS
         client = scope.get("client")
         peer = _read(client[0]) if client else None
         if peer is None or not self._is_trusted(peer):

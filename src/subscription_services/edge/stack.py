@@ -25,6 +25,7 @@ class EdgeSettings:
     trusted_proxies: Sequence[str] = ()
     machine_paths: Collection[str] = ()
     limits: RequestLimits = field(default_factory=RequestLimits)
+    is_pass: Callable[[str], bool] = lambda text: False
 
 
 def protect(
@@ -40,5 +41,5 @@ def protect(
     )
     inner = Limits(inner, settings.limits)
     inner = AllowedHosts(inner, settings.hosts)
-    inner = ClientAddress(inner, settings.trusted_proxies)
+    inner = ClientAddress(inner, settings.trusted_proxies, settings.is_pass)
     return SecurityHeaders(inner, random=random, new_id=new_id, processor_origins=settings.processor_origins)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from . import probing
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class Doors:
     https_url: str
     http_url: str
     certificate: str
+
+    def headers(self) -> dict[str, str]:
+        """What every client of a check sends; see `kernel.probing`."""
+        return {probing.HEADER: probing.new_pass(self.kernel.keys.for_caller("kernel"), self.kernel.clock())}
 
 
 @dataclass(frozen=True, slots=True)

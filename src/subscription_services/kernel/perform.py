@@ -29,6 +29,7 @@ from .events import Event
 from .ids import Ids
 from .operations import Change, Declined, Operation, Registry, Seen
 from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
+from .probing import ADDRESS
 from .recording import Refusals, declined_event, failure_event, seen_event, success_event
 from .transaction import BoundOutbox, ReadTransaction, Transaction
 
@@ -141,8 +142,9 @@ def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 async def _limit(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
+    everybody = ADDRESS if ctx.origin.address == ADDRESS else "all"
     for limit in operation.limits:
-        key = {"address": ctx.origin.address, "actor": ctx.actor.id, "all": "all"}.get(limit.by)
+        key = {"address": ctx.origin.address, "actor": ctx.actor.id, "all": everybody}.get(limit.by)
         if key is None:
             key = str(getattr(request, limit.by)).casefold()
         await kernel.limiter.spend(f"{operation.name}/{limit.by}", key, limit.allowed, limit.seconds)

@@ -38,7 +38,9 @@ class Handshake:
 def outside(doors: Doors, **more: Any) -> httpx.AsyncClient:
     """A client with no privileges: it trusts the listener's certificate and follows nothing by itself."""
     context = ssl.create_default_context(cafile=doors.certificate or None)
-    return httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=False, timeout=SECONDS, **more)
+    return httpx.AsyncClient(
+        headers=doors.headers(), verify=context, trust_env=False, follow_redirects=False, timeout=SECONDS, **more
+    )
 
 
 async def only_tls13(doors: Doors) -> Finding:
