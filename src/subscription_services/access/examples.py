@@ -9,7 +9,18 @@ import msgspec
 from msgspec import inspect
 
 _ID = re.compile(r"\^([a-z]{2,8}_)\[0-9a-f\]\{32\}\$")
-_TEXTS = ("x", "acc_" + "0" * 32, "someone@example.org", "EUR", "DE", "2026-01-01", "1", "access.people", "/x", "0" * 64)
+_TEXTS = (
+    "x",
+    "acc_" + "0" * 32,
+    "someone@example.org",
+    "EUR",
+    "DE",
+    "2026-01-01",
+    "1",
+    "access.people",
+    "/x",
+    "0" * 64,
+)
 
 
 def example(request: type[msgspec.Struct]) -> dict[str, Any]:

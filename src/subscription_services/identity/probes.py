@@ -84,7 +84,11 @@ async def stranger(doors: Doors, name: str) -> AsyncIterator[Probe]:
     context = ssl.create_default_context(cafile=doors.certificate or None)
     email = f"{name}-{_letters(doors, 16)}@{DOMAIN}"
     async with httpx.AsyncClient(
-        base_url=doors.https_url, headers=doors.headers(), verify=context, trust_env=False, follow_redirects=False,
+        base_url=doors.https_url,
+        headers=doors.headers(),
+        verify=context,
+        trust_env=False,
+        follow_redirects=False,
         timeout=_SECONDS,
     ) as client:
         yield Probe(doors, client, email, password_of(doors))
