@@ -5,13 +5,24 @@ missing=""
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing="$missing postgresql"
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   missing="$missing chromium"
-[ -z "$missing" ] && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+command -v go >/dev/null || missing="$missing golang-go"
+[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || missing="$missing golang-golang-x-mod-dev"
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "Installing for the tests:$missing ..."
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq >/dev/null 2>&1
   # shellcheck disable=SC2086
-  apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 && exit 0
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 && missing=""
 fi
-echo "Not installed:$missing. Tests that need them are left out and counted as skipped (on CI they fail)."
+# Another verifier of the log, in an environment of its own.
+ready=.venv-interop/interop.ready
+if [ ! -e "$ready" ] || [ requirements/interop.txt -nt "$ready" ]; then
+  echo "Installing for the tests: aics-tlog (in .venv-interop) ..."
+  rm -rf .venv-interop
+  .venv/bin/python -m venv .venv-interop &&
+    .venv-interop/bin/pip install --quiet --disable-pip-version-check --require-hashes --ignore-requires-python \
+      -r requirements/interop.txt >/dev/null 2>&1 && touch "$ready" || missing="$missing aics-tlog"
+fi
+[ -z "$missing" ] ||
+  echo "Not installed:$missing. Tests that need them are left out and counted as skipped (on CI they fail)."
 exit 0

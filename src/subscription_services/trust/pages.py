@@ -13,6 +13,7 @@ from subscription_services.web.routes import Route, get
 from . import operations
 from .operations import ReadProof, ReadRuns, ReadStatus
 from .promises import PROMISES, SECTIONS
+from .proof import proof_file
 from .queries import PromiseStatus, TrustStatus
 
 LEGEND = {
@@ -67,6 +68,19 @@ async def show_proof(call: Call) -> Response:
     return call.render("trust/proof.html", proved=proved)
 
 
+async def download_proof(call: Call) -> Response:
+    """The same as one file for verification without us: C2SP tlog-proof. Any site may read it."""
+    proved = await call.perform(operations.proof, ReadProof(call.path("run")))
+    body = proof_file(proved)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{proved.run}.tlog-proof"',
+        "Cache-Control": "no-store",
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+    }
+    return Response(body, media_type="text/plain; charset=utf-8", headers=headers)
+
+
 def routes() -> tuple[Route, ...]:
     """The room's pages."""
     return (
@@ -74,6 +88,7 @@ def routes() -> tuple[Route, ...]:
         get("/security.json", machine_status, operations.status),
         get("/security/promises/{promise}", show_promise, operations.runs),
         get("/security/log/{run}", show_proof, operations.proof),
+        get("/security/log/{run}/proof", download_proof, operations.proof),
     )
 
 

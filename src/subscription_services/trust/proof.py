@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import msgspec
 from sqlalchemy import Connection
 
@@ -41,3 +43,16 @@ def prove_run(connection: Connection, run: str) -> ProvedRun:
         tree_size=proof.size, root=proof.root.hex(), path=[item.hex() for item in proof.proof],
         checkpoint=proof.checkpoint.decode(),
     )  # fmt: skip
+
+
+def proof_file(proved: ProvedRun) -> bytes:
+    """C2SP tlog-proof with the entry as extra data, so that one file is all that verification needs.
+
+    Raises NotSequenced for an entry that waits.
+    """
+    if proved.index is None:
+        raise NotSequenced()
+    hashes = [base64.b64encode(bytes.fromhex(item)).decode() for item in proved.path]
+    extra = base64.b64encode(proved.entry.encode()).decode()
+    lines = ["c2sp.org/tlog-proof@v1", f"extra {extra}", f"index {proved.index}", *hashes, "", proved.checkpoint]
+    return "\n".join(lines).encode()
