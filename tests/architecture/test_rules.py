@@ -13,6 +13,7 @@ from .source import SOURCE, modules
 WRITERS = {
     "app": {"MIGRATIONS"},
     "kernel.perform": {"PERFORM"},
+    "kernel.attempts": {"PERFORM"},
     "kernel.deferred": {"PERFORM"},
     "ledger.sequencer": {"SEQUENCER"},
     "jobs.worker": {"OUTBOX"},

@@ -188,7 +188,7 @@ def test_an_unreadable_form_is_a_clear_problem(body: bytes, kind: str, status: i
 def test_a_page_cannot_perform_a_change_that_its_route_does_not_declare() -> None:
     app, log = application()
     assert house.run(ask(app, "POST", "/order/wrong", data=FORM)).status_code == 500
-    assert log.events == []
+    assert [(event.action, event.reason) for event in log.events] == [("shop.order", "error:LookupError")]
 
 
 def test_the_notice_is_shown_once() -> None:

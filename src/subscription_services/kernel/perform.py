@@ -104,10 +104,10 @@ async def perform(
         authorise.check_needs(operation, ctx, claimed)
         outcome = await (_change if operation.changes else _read)(kernel, operation, ctx, checked)
     except DomainError as error:
-        await _record_failure(kernel, operation, ctx, error)
+        await _record_failure(kernel, operation, ctx, error, request)
         raise
     except Exception as error:
-        await _record_failure(kernel, operation, ctx, error)
+        await _record_failure(kernel, operation, ctx, error, request)
         raise
     if outcome.error is not None:
         raise outcome.error
@@ -195,7 +195,8 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
         kernel.log.append(connection, [declined_event(log_keys, operation, ctx, subject, result)])
         return _Outcome(error=result.error)
     kernel.log.append(connection, [success_event(log_keys, operation, ctx, subject, result)])
-    idempotency.remember(connection, memory, operation, ctx, request, result.after)
+    about = result.subject or subject
+    idempotency.remember(connection, memory, operation, ctx, request, result.after, about)
     return _Outcome(result.after)
 
 
@@ -223,11 +224,13 @@ async def _record_read(kernel: Kernel, ctx: Context, event: Event) -> None:
         await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
 
 
-async def _record_failure(kernel: Kernel, operation: Operation, ctx: Context, error: Exception) -> None:
+async def _record_failure(
+    kernel: Kernel, operation: Operation, ctx: Context, error: Exception, request: msgspec.Struct
+) -> None:
     source = ctx.origin.address if isinstance(ctx.actor, Anonymous) else ""
     if source and not kernel.refusals.admit(source, ctx.now):
         return
-    event = failure_event(kernel.keys.for_caller("ledger"), operation, ctx, error)
+    event = failure_event(kernel.keys.for_caller("ledger"), operation, ctx, error, request)
     try:
         await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
     except DomainError:

@@ -15,7 +15,7 @@ from .actors import Actor, Anonymous, ServiceAccount, System
 from .context import Context
 from .errors import DomainError, Refusal, SubjectErased
 from .events import Detail, Event, Outcome
-from .ids import kind
+from .ids import PATTERN, kind
 from .operations import Change, Declined, Operation, Seen
 from .ports import Keys
 
@@ -48,11 +48,25 @@ def seen_event(keys: Keys, operation: Operation, ctx: Context, subject: str, see
     )  # fmt: skip
 
 
-def failure_event(keys: Keys, operation: Operation, ctx: Context, error: Exception) -> Event:
-    """A refusal by its code; any other failure by its class, never by its text, which may hold personal data."""
+def failure_event(
+    keys: Keys,
+    operation: Operation,
+    ctx: Context,
+    error: Exception,
+    request: msgspec.Struct | None = None,
+    personal: Mapping[str, str] | None = None,
+) -> Event:
+    """A refusal by its code; any other failure by its class, never by its text, which may hold personal data.
+
+    The object is what the request named, as far as that is an id of ours."""
     reason = error.code if isinstance(error, DomainError) else f"error:{type(error).__name__}"
     outcome = Outcome.REFUSED if isinstance(error, Refusal) else Outcome.FAILED
-    return _event(keys, operation, ctx, outcome, reason=reason)
+    return _event(keys, operation, ctx, outcome, reason=reason, object_id=_named_object(request), personal=personal)
+
+
+def _named_object(request: msgspec.Struct | None) -> str:
+    values = () if request is None else (getattr(request, name) for name in request.__struct_fields__)
+    return next((value for value in values if isinstance(value, str) and PATTERN.fullmatch(value)), "")
 
 
 def _event(

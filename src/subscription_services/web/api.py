@@ -11,6 +11,7 @@ from starlette.responses import Response
 from subscription_services.kernel.errors import Malformed
 from subscription_services.kernel.operations import Operation, Registry
 from subscription_services.kernel.perform import perform
+from subscription_services.web.attempts import performing
 from subscription_services.web.call import Call, origin_of
 from subscription_services.web.json_body import read_json, read_query
 from subscription_services.web.openapi import document
@@ -45,6 +46,7 @@ def _handler(operation: Operation) -> Handler:
         else:
             asked = read_query(call.request, operation.request)
         key = idempotency_key(call.request.headers.get("idempotency-key"))
+        performing(call.request)
         answer = await perform(
             call.site.kernel, operation, call.actor, asked, origin=origin_of(call.request, "api"),
             correlation_id=call.request.scope.get("state", {}).get("request_id") or None, idempotency_key=key,

@@ -18,10 +18,14 @@ from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.web import notices
+from subscription_services.web.attempts import performing
 from subscription_services.web.forms import FormState, parse, read_form
+from subscription_services.web.origin import origin_of
 from subscription_services.web.page import NavItem, PageContext, Person
 from subscription_services.web.problems import status_of
 from subscription_services.web.render import render, see_other
+
+__all__ = ["ELSEWHERE", "Call", "Navigation", "RouteInfo", "Site", "Submitted", "Visitor", "origin_of"]
 
 # these are solved on another page, not by typing something else into this one
 ELSEWHERE = (
@@ -138,6 +142,7 @@ class Call:
         """Carry out an operation as this visitor. A change must be the one that the route declares."""
         if operation.changes and operation is not self.route.operation:
             raise LookupError(f"this route does not declare {operation.name}")
+        performing(self.request)
         return await perform(
             self.site.kernel, operation, self.actor, request, origin=self.origin,
             correlation_id=self.request.scope.get("state", {}).get("request_id") or None, idempotency_key=key,
@@ -190,12 +195,3 @@ class Call:
         except ValueError:
             return default
         return wanted
-
-
-def origin_of(request: Request, channel: str) -> Origin:
-    """The client's address as edge.address established it; never a header that anybody can send."""
-    address = request.scope.get("state", {}).get("client_address")
-    if address is None:
-        client = request.scope.get("client")
-        address = client[0] if client else ""
-    return Origin(address=address, user_agent=request.headers.get("user-agent", "")[:300], channel=channel)

@@ -15,6 +15,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from subscription_services.kernel.operations import Operation, permission_text
+from subscription_services.web.attempts import note_attempt
 from subscription_services.web.call import Call, Site, Visitor
 from subscription_services.web.problems import HttpProblem, answer
 
@@ -180,19 +181,25 @@ async def _answer(site: Site, route: Route, request: Request) -> Response:
     try:
         if not route.anonymous:
             visitor = await site.visitor(request)
-        return await route.handler(Call(site, route, request, visitor))
+        response = await route.handler(Call(site, route, request, visitor))
+        if response.status_code >= 400:
+            await note_attempt(site.kernel, request, route.operation, visitor.actor, response.status_code)
+        return response
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception as error:
-        return await _refuse(site, request, visitor, error)
+        return await _refuse(site, request, visitor, error, route.operation)
 
 
-async def _refuse(site: Site, request: Request, visitor: Visitor | None, error: Exception) -> Response:
+async def _refuse(
+    site: Site, request: Request, visitor: Visitor | None, error: Exception, wanted: Operation | None = None
+) -> Response:
     if visitor is None:
         try:
             visitor = await site.visitor(request)
         except Exception:  # the answer is an error page in any case; it only lacks the person's name
             visitor = Visitor()
+    await note_attempt(site.kernel, request, wanted, visitor.actor, error)
     response = answer(request, error, site.view(request, visitor), site.places)
     if response.status_code == 500:
         _log_failure(request, error)
