@@ -16,6 +16,10 @@ import sqlcipher3
 from subscription_services.keys import DEFAULT_POLICY, CallerKeys, KeyRing, KeySettings, Policy, open_embedded
 from subscription_services.keys.roots.file import read_root
 
+from .root_fixtures import aws, holder, tokens, vault
+
+__all__ = ["aws", "holder", "tokens", "vault"]
+
 
 @dataclass
 class House:

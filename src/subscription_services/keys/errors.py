@@ -65,17 +65,17 @@ class KeyConflict(Conflict):
     message = "A key of that name already exists for another use."
 
 
-class RootKeyMissing(StartError):
+class RootKeyMissing(StartError, KeyUnavailable):
     code = "root-key-missing"
     message = "The root key is missing although a key store exists. Put the root key file back."
 
 
-class RootKeyUnsafe(StartError):
+class RootKeyUnsafe(StartError, KeyUnavailable):
     code = "root-key-unsafe"
     message = "The root key file is not fit for use."
 
 
-class RootKeyWrong(StartError):
+class RootKeyWrong(StartError, KeyUnavailable):
     code = "root-key-wrong"
     message = "Wrong key: this root key does not belong to this key store."
 
