@@ -9,10 +9,17 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import seal, signin, trees, web, writes
+from bench import seal, signin, trees, verify, web, writes
 from bench.measure import Ratio
 
-ALL = {"seal": seal.run, "trees": trees.run, "writes": writes.run, "signin": signin.run, "web": web.run}
+ALL = {
+    "seal": seal.run,
+    "trees": trees.run,
+    "verify": verify.run,
+    "writes": writes.run,
+    "signin": signin.run,
+    "web": web.run,
+}
 
 
 def main() -> int:

@@ -76,14 +76,14 @@ def read_file(path: Path, most: int) -> bytes:
             raise Unreadable(f"{path}: not a plain file")
         if found.st_size > most:
             raise TooLarge(f"{path}: {found.st_size} bytes where at most {most} are accepted")
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            data = file.read(most + 1)
+        with os.fdopen(handle, "rb", buffering=0, closefd=False) as file:
+            data = file.read(found.st_size + 1) or b""
     except OSError as error:
         raise Unreadable(f"{path}: {reason(error)}") from None
     finally:
         os.close(handle)
-    if len(data) > most:
-        raise TooLarge(f"{path}: more than the {most} bytes that are accepted")
+    if len(data) != found.st_size:
+        raise Unreadable(f"{path}: it changed while it was read")
     return data
 
 
