@@ -16,6 +16,7 @@ from subscription_services.kernel.perform import flush_refusals
 from subscription_services.kernel.probing import is_pass
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.logging import configure
+from subscription_services.web.attempts import at_the_edge
 
 
 def create() -> ASGIApp:
@@ -40,7 +41,8 @@ def application(house: app.House) -> ASGIApp:
         is_pass=lambda text: is_pass(house.ring.for_caller("kernel"), text, kernel.clock()),
     )
     inner = house.routes.application(house.site)
-    return protect(inner, edge, random=kernel.random, new_id=lambda: ids.new("req"))
+    told = at_the_edge(kernel, house.routes.operation_at)
+    return protect(inner, edge, random=kernel.random, new_id=lambda: ids.new("req"), told=told)
 
 
 def _with_lifespan(inner: ASGIApp, background: Callable[[], Awaitable[None]]) -> ASGIApp:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from subscription_services.web.page import PageContext
 from subscription_services.web.problems import HttpProblem, as_json, as_page, problem_of, wants_json
 
 BEARER = b"bearer "
+_TOLD = "refusals_told"
 
 
 def state_of(scope: Scope) -> dict[str, Any]:
@@ -51,10 +52,27 @@ def cookies_of(scope: Scope) -> Mapping[str, str]:
     return found
 
 
+class Told:
+    """Pure ASGI. `told` hears of each request that a layer within this one refuses: its scope, the problem's name."""
+
+    def __init__(self, app: ASGIApp, told: Callable[[Scope, str], Awaitable[None]]) -> None:
+        self._app = app
+        self._told = told
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            state_of(scope)[_TOLD] = self._told
+        await self._app(scope, receive, send)
+
+
 async def refuse(scope: Scope, receive: Receive, send: Send, name: str, detail: str | None = None) -> None:
-    """Answer with a problem, as JSON or as a page without navigation, before any room is asked."""
+    """Answer with a problem, as JSON or as a page without navigation, before any room is asked.
+
+    Whoever wants to know of it stands in the request's state (see `Told`)."""
     request = Request(scope)
     state = scope.get("state") or {}
+    if state.get(_TOLD) is not None:
+        await state[_TOLD](scope, name)
     problem = problem_of(HttpProblem(name, detail), str(state.get("request_id", "")))
     view = PageContext(path=scope["path"], nonce=str(state.get("nonce", "")), request_id=problem.instance)
     response = as_json(problem) if wants_json(request) else as_page(problem, view)

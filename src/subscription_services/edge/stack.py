@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from subscription_services.edge.address import ClientAddress
+from subscription_services.edge.asgi import Told
 from subscription_services.edge.csrf import Csrf
 from subscription_services.edge.headers import SecurityHeaders
 from subscription_services.edge.hosts import AllowedHosts
@@ -29,9 +30,12 @@ class EdgeSettings:
 
 
 def protect(
-    app: ASGIApp, settings: EdgeSettings, *, random: Callable[[int], bytes], new_id: Callable[[], str]
-) -> ASGIApp:
-    """Headers outermost, so that refusals of the other layers carry them too; the token check innermost."""
+    app: ASGIApp, settings: EdgeSettings, *, random: Callable[[int], bytes], new_id: Callable[[], str],
+    told: Callable[[Scope, str], Awaitable[None]] | None = None,
+) -> ASGIApp:  # fmt: skip
+    """Headers outermost, so that refusals of the other layers carry them too; the token check innermost.
+
+    `told` hears of each refusal of the layers between; see `asgi.Told`."""
     inner: ASGIApp = Csrf(
         app,
         origins=settings.origins,
@@ -41,5 +45,7 @@ def protect(
     )
     inner = Limits(inner, settings.limits)
     inner = AllowedHosts(inner, settings.hosts)
+    if told is not None:
+        inner = Told(inner, told)
     inner = ClientAddress(inner, settings.trusted_proxies, settings.is_pass)
     return SecurityHeaders(inner, random=random, new_id=new_id, processor_origins=settings.processor_origins)

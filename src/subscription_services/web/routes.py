@@ -73,6 +73,7 @@ class RouteTable:
             if shape in seen:
                 raise ValueError(f"{route.method} {route.path} is both {seen[shape].where} and {route.where}")
             seen[shape] = route
+        self._patterns = [(StarletteRoute(route.path, _nowhere).path_regex, route) for route in self._routes]
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._routes)
@@ -82,14 +83,13 @@ class RouteTable:
 
     def find(self, method: str, path: str) -> Route | None:
         """The row that answers this request: an exact path wins over one with parameters."""
-        candidates = [route for route in self._routes if route.method == method.upper()]
-        for route in candidates:
-            if route.path == path:
-                return route
-        for route in candidates:
-            if StarletteRoute(route.path, _nowhere).path_regex.match(path):
-                return route
-        return None
+        fitting = [route for form, route in self._patterns if route.method == method.upper() and form.match(path)]
+        return next((route for route in fitting if route.path == path), fitting[0] if fitting else None)
+
+    def operation_at(self, method: str, path: str) -> Operation | None:
+        """The operation that a request of this method and path asks for, if any."""
+        found = self.find(method, path)
+        return None if found is None else found.operation
 
     def machine_paths(self) -> frozenset[str]:
         """Paths that programs call without cookies (edge.csrf leaves them alone and drops their cookies)."""
