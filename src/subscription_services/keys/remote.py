@@ -17,6 +17,7 @@ from itertools import count, islice
 from typing import Any, NoReturn, cast
 
 import msgspec
+import structlog
 
 from subscription_services.kernel.clock import monotonic
 from subscription_services.kernel.errors import DomainError, SettingsError, TooLarge
@@ -30,7 +31,10 @@ from .wire import ANSWER_LIMIT, METHODS, NOT_REPEATABLE, FrameError, Frames, Met
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.25
+LOOK_UP = 0.25
+"""Seconds after which a waiting request looks whether the watcher has given the service up."""
 TOMBSTONES_AT_ONCE = 200
+log = structlog.get_logger("keys.remote")
 
 
 class _Lost(Exception):
@@ -64,8 +68,10 @@ class Link:
             self.close()
             raise _Lost(f"it shows the certificate of {found or 'nobody'}, not of {expected}", final=True)
 
-    def call(self, method: Method, arguments: msgspec.Struct, seconds: float) -> Any:
-        """Send and wait. Raises _Lost, TooLarge, and the domain error that came as the answer."""
+    def call(
+        self, method: Method, arguments: msgspec.Struct, seconds: float, hopeless: Callable[[], bool] = lambda: False
+    ) -> Any:
+        """Send and wait, until it is `hopeless`. Raises _Lost, TooLarge, and the domain error that came."""
         number = next(self._numbers)
         try:
             request = write_request(number, method.name, arguments)
@@ -80,8 +86,7 @@ class Link:
             self._socket.sendall(request)
             sent = True
             while (content := self._frames.next()) is None:
-                self._socket.settimeout(max(0.001, limit - monotonic()))
-                arrived = self._socket.recv(65_536)
+                arrived = self._receive(limit, hopeless)
                 if not arrived:
                     raise _Lost("it ended the connection", sent=True)
                 self._frames.feed(arrived)
@@ -89,6 +94,16 @@ class Link:
         except (OSError, FrameError) as error:
             refused = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
             raise _Lost(_why(error), sent=sent, final=refused) from None
+
+    def _receive(self, limit: float, hopeless: Callable[[], bool]) -> bytes:
+        while True:
+            left = limit - monotonic()
+            self._socket.settimeout(max(0.001, min(left, LOOK_UP)))
+            try:
+                return self._socket.recv(65_536)
+            except TimeoutError:
+                if left <= LOOK_UP or hopeless():
+                    raise
 
     @property
     def usable(self) -> bool:
@@ -126,7 +141,9 @@ class RemoteKeyService:
         self._generation = 0
         self._seen = float("-inf")
         self._watcher = threading.Thread(target=self._watch, name="keys-watch", daemon=True)
+        self._started = False
         self._generation, self._seen = self._ask_generation()
+        self._started = True
         self._watcher.start()
 
     @property
@@ -174,7 +191,7 @@ class RemoteKeyService:
         limit = self._ticks() + self._settings.call_seconds
         pause = FIRST_PAUSE
         while True:
-            if self._down_for() > self._settings.patience:
+            if self._hopeless():
                 self._give_up(self._why_down)
             try:
                 result, _ = self._once(method, arguments, max(0.05, limit - self._ticks()))
@@ -199,7 +216,7 @@ class RemoteKeyService:
             link = self._take() or self._connect(left)
             began = self._ticks()
             try:
-                result = link.call(method, arguments, left)
+                result = link.call(method, arguments, left, self._hopeless)
             except _Lost:
                 link.close()
                 raise
@@ -212,7 +229,7 @@ class RemoteKeyService:
             raise
         finally:
             self._slots.release()
-        self._down_since = None
+        self._came_back()
         return result, began
 
     def _take(self) -> Link | None:
@@ -242,7 +259,7 @@ class RemoteKeyService:
             try:
                 link = link or self._connect(1.0)
                 self._learn(link.call(_GENERATION, _NO_ARGUMENTS, 1.0), began)
-                self._down_since = None
+                self._came_back()
             except _Lost as lost:
                 self._went_down(lost)
                 if link is not None:
@@ -267,10 +284,16 @@ class RemoteKeyService:
         self._why_down = lost.why
         if self._down_since is None:
             self._down_since = self._ticks()
+            log.warning("keys.unreachable", service=self._where, why=lost.why)
 
-    def _down_for(self) -> float:
+    def _came_back(self) -> None:
+        if self._down_since is not None:
+            self._down_since = None
+            log.info("keys.reachable", service=self._where)
+
+    def _hopeless(self) -> bool:
         since = self._down_since
-        return 0.0 if since is None else self._ticks() - since
+        return since is not None and self._ticks() - since > self._settings.patience
 
     def _check(self) -> None:
         if self._closed.is_set():
@@ -279,9 +302,12 @@ class RemoteKeyService:
             raise KeyUnavailable("The key service was connected before a fork; each process connects for itself.")
 
     def _give_up(self, why: str) -> NoReturn:
+        if self._started:
+            # people on the other side of a page are told neither where it is nor what is wrong with it: the log is
+            raise KeyUnavailable from None
         raise KeyUnavailable(
-            f"The key service at {self._where} cannot be used: {why}. Try again shortly. "
-            "Operators: see that it runs and that its certificates and allow list fit."
+            f"The key service at {self._where} cannot be used: {why}. See that it runs, and that its certificates and "
+            "allow list fit (SUBS_KEYS_*)."
         ) from None
 
 
