@@ -1,4 +1,4 @@
-"""Putting the parts together in one process: file root, own store, key ring."""
+"""Putting the parts together in one process: root, own store, key ring."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 from subscription_services.kernel.clock import Clock, Random, monotonic
 
 from .backup import KeyBackups, rule_of
-from .durable import write_durably
 from .erasure import ErasureFile
-from .errors import KeyStoreDamaged, RootKeyMissing, RootKeyUnsafe, RootKeyWrong
+from .errors import RootKeyUnsafe
 from .keyservice import LocalKeyService
 from .policy import DEFAULT_POLICY, Policy
-from .roots.file import FileRoot, create_root, read_root
+from .ports import RootProvider
+from .roots.address import parse
+from .roots.belonging import check_belongs, read_mark, remember, root_for
 from .sealing import KeyRing
 from .settings import KeySettings
 from .store import KeyStore
@@ -50,19 +51,21 @@ def open_local(
 ) -> LocalKeyService:  # fmt: skip
     """The key service itself on the keys in `directory`: this process then holds the root.
 
-    The directory holds root.key, keys.db and erasures.log; only the service's own user may change it.
+    The directory holds keys.db, erasures.log and what finds the root; only the service's own user may change it.
 
-    Raises RootKeyMissing, RootKeyUnsafe, RootKeyWrong, KeyStoreDamaged, KeyUnavailable, StoreFull.
+    Raises SettingsError, RootKeyMissing, RootKeyUnsafe, RootKeyWrong, RootKeyRefused, RootKeyUnreachable,
+    KeyStoreDamaged, KeyUnavailable, StoreFull.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if directory.stat().st_mode & 0o022:
         raise RootKeyUnsafe(f"Others may change {directory}. Run: chmod 700 {directory}.")
-    with _alone(directory):
+    with alone(directory):
         store_file = directory / file
-        root = root_of(directory, random, store_file)
-        known = (directory / "root.id").exists()
+        root = root_of(directory, settings, random, store_file)
+        known = bool(read_mark(directory).fingerprint)
         store = KeyStore(store_file, root.store_key(), settings.busy_timeout, may_create=not known)
         try:
+            check_belongs(store, root, directory)
             service = LocalKeyService(
                 store,
                 root,
@@ -73,40 +76,20 @@ def open_local(
                 settings.journal_window,
                 KeyBackups(rule_of(settings, directory), store_file, root.store_key()),
             )
-            _remember(directory, root)
+            remember(directory, root, parse(settings.root), rule_of(settings, directory).directory)
             return service
         except BaseException:
             store.close()
             raise
 
 
-def root_of(directory: Path, random: Random, store: Path) -> FileRoot:
-    """The root key that belongs to the store; a new one only where there never was a store."""
-    path, mark = directory / "root.key", directory / "root.id"
-    used = mark.read_text().strip() if mark.exists() else ""
-    stored = store.exists() and store.stat().st_size > 0
-    if not path.exists():
-        if used or stored:
-            raise RootKeyMissing(f"The key store {store} needs its root key, and {path} is missing. Put it back.")
-        return create_root(path, random)
-    root = read_root(path)
-    if used and used != root.fingerprint:
-        raise RootKeyWrong(f"Wrong key: {path} does not belong to the key store {store}. Put the right one back.")
-    if used and not stored:
-        raise KeyStoreDamaged(f"The key store {store} is missing or empty. Restore it from its backup.")
-    return root
-
-
-def _remember(directory: Path, root: FileRoot) -> None:
-    """Note which root the store belongs to, once the store is whole."""
-    mark = directory / "root.id"
-    if mark.exists():
-        return
-    write_durably(mark, f"{root.fingerprint}\n".encode())
+def root_of(directory: Path, settings: KeySettings, random: Random, store: Path) -> RootProvider:
+    """The root that the settings name, with the key of the store; see belonging.root_for."""
+    return root_for(directory, parse(settings.root), random, store, rule_of(settings, directory).directory)
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+def alone(directory: Path) -> Iterator[None]:
     """One process at a time creates or checks the files."""
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

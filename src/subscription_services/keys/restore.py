@@ -98,7 +98,7 @@ def restoring(
     try:
         _clear(staged)
         digest = _take(file, staged)
-        key = root_of(directory, random, staged).store_key()
+        key = root_of(directory, settings, random, staged).store_key()
         copy = _adopt(staged, key, clock(), rule.keep, digest, directory / STORE)
         missing = directory / _LIST_MISSING
         if not (directory / ERASURES).exists():
