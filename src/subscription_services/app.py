@@ -95,15 +95,17 @@ def certificate(house: HouseSettings) -> CertificateFiles:
 
 def build(
     settings: Settings, *, clock: Clock = system_clock, random: Random = system_random,
-    more: tuple[Operation, ...] = (), fresh: bool = False,
+    more: tuple[Operation, ...] = (), fresh: bool = False, ring: KeyRing | None = None,
 ) -> House:  # fmt: skip
     """Open keys and store and put the rooms together. `fresh` skips the look at the schema, for `prepare`.
+
+    `ring` is given where other keys than those in their place are meant; it is closed with the house.
 
     Raises StartError, SettingsError, KeyUnavailable with what to do.
     """
     house = settings.of(HouseSettings)
     billing.check_settings(settings.of(billing.BillingSettings), sandbox=house.sandbox)
-    ring = keys.open_ring(house.data_path, settings.of(KeySettings), clock, random)
+    ring = ring or keys.open_ring(house.data_path, settings.of(KeySettings), clock, random)
     store = storage.open_store(house, ring)
     try:
         if not fresh:

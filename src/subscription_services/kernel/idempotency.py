@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
+from .actors import Subscriber, TeamMember
 from .context import Context
-from .errors import IdempotencyMismatch
+from .errors import IdempotencyMismatch, SubjectErased
 from .model import idempotency
 from .operations import Operation
 from .ports import Keys
@@ -38,7 +39,8 @@ def recall(
         return None
     if row.request != _digest(keys, request):
         raise IdempotencyMismatch()
-    answer = keys.unseal(SUBJECT, SEAL_ID, key.hex(), row.answer)
+    owner, sealed = _parted(row.answer)
+    answer = keys.unseal(owner, SEAL_ID, key.hex(), sealed)
     return Replay(msgspec.json.decode(answer, type=operation.answer))
 
 
@@ -49,19 +51,40 @@ def remember(
     ctx: Context,
     request: msgspec.Struct,
     answer: Any,
+    subject: str = "",
 ) -> None:
-    """Keep `answer` for a client that repeats itself."""
+    """Keep `answer` for a client that repeats itself, under the key of the person it is about or was given to.
+
+    With that key it is erased, in copies of the database as well.
+    """
     if ctx.idempotency_key is None or not operation.idempotent:
         return
     key = _key(keys, operation, ctx)
-    sealed = keys.seal(SUBJECT, SEAL_ID, key.hex(), msgspec.json.encode(answer))
-    values = {"key": key, "request": _digest(keys, request), "answer": sealed, "at": ctx.now}
+    text = msgspec.json.encode(answer)
+    owner = subject or (ctx.actor.id if isinstance(ctx.actor, Subscriber | TeamMember) else SUBJECT)
+    try:
+        if owner != SUBJECT:
+            keys.ensure_subject(owner)
+        sealed = keys.seal(owner, SEAL_ID, key.hex(), text)
+    except SubjectErased:  # by this very operation, which could not read anything of theirs any more
+        owner = SUBJECT
+        sealed = keys.seal(owner, SEAL_ID, key.hex(), text)
+    kept = f"{owner}\n".encode() + sealed
+    values = {"key": key, "request": _digest(keys, request), "answer": kept, "at": ctx.now}
     connection.execute(insert(idempotency).values(values))
 
 
 def forget_before(connection: Connection, moment: Any) -> int:
     """Drop answers older than `moment`. Returns how many."""
     return connection.execute(delete(idempotency).where(idempotency.c.at < moment)).rowcount
+
+
+def _parted(kept: bytes) -> tuple[str, bytes]:
+    """Whose key it is, and the sealed answer. A sealed value begins with a byte that begins no id."""
+    if kept[:1] == b"\x01":
+        return SUBJECT, kept
+    owner, _, sealed = kept.partition(b"\n")
+    return owner.decode(), sealed
 
 
 def _key(keys: Keys, operation: Operation, ctx: Context) -> bytes:

@@ -25,7 +25,7 @@ from .model import ACCOUNTING, Backup, Backups, JournalBatch, JournalEntry, Kind
 from .opening import open_ring, serve_keys
 from .policy import DEFAULT_POLICY, Grant, Policy
 from .ports import KeyService, RootProvider
-from .restore import Staged, restoring
+from .restore import Copy, Staged, restoring
 from .sealing import CallerKeys, KeyRing
 from .settings import KeySettings
 
@@ -36,6 +36,7 @@ __all__ = [
     "BackupRefused",
     "Backups",
     "CallerKeys",
+    "Copy",
     "Grant",
     "JournalBatch",
     "JournalEntry",

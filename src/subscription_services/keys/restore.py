@@ -130,6 +130,8 @@ def _take(file: Path, staged: Path) -> str:
                     digest.update(block)
     except OSError as error:
         raise BackupRefused(f"{file} cannot be read: {error.strerror}.") from error
+    if not staged.stat().st_size:
+        raise BackupRefused(f"{file} is empty.")
     return digest.hexdigest()
 
 
@@ -186,6 +188,5 @@ def _lost(copy: Tx, store: Path, key: bytes) -> int | None:
 
 
 def _clear(staged: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with suppress(FileNotFoundError):
-            staged.with_name(staged.name + suffix).unlink()
+    for name in (STAGED, f"{STAGED}-wal", f"{STAGED}-shm", f"{STAGED}-journal", "restoring.use"):
+        staged.with_name(name).unlink(missing_ok=True)

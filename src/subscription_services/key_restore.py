@@ -1,0 +1,187 @@
+"""`subs keys restore`, offline: erase again what the list and the log say, two people, a record, then the swap.
+
+Nobody who holds the root key and the files can be kept from swapping them by hand; that it takes two people and
+leaves a record holds for those who use this command, and the key store refuses a copy that was put in by hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from subscription_services import access, app, identity, keys
+from subscription_services.kernel.actors import Actor, Anonymous, TeamMember
+from subscription_services.kernel.clock import Clock, monotonic, system_clock, system_random
+from subscription_services.kernel.context import Origin
+from subscription_services.kernel.errors import DomainError, Invalid, NotSignedIn, Refusal
+from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.settings import HouseSettings
+from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.keys.operations import backup
+from subscription_services.ledger import LedgerError, Search, search, verify_log
+
+_ORIGIN = Origin(channel="terminal")
+_MARGIN = timedelta(days=1)
+LIST, LOG = "the list of erasures", "the verified log"
+
+
+class Terminal(Protocol):
+    """The people who restore."""
+
+    def confirm(self, plan: Plan) -> bool:
+        """Show what will happen; False leaves everything as it is."""
+        ...
+
+    def ask(self, what: str, *, secret: bool) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the copy is, and what was erased in it again. `doubt` says what could not be consulted."""
+
+    copy: keys.Copy
+    erased_again: int
+    erasures_from: str
+    doubt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`put_away` is the backup that holds the store that was there."""
+
+    plan: Plan
+    put_away: str
+
+
+def restore(
+    environment: Mapping[str, str], file: Path, terminal: Terminal, *, alone: bool = False, clock: Clock = system_clock
+) -> Restored:
+    """Put a backup of the wrapped keys in the store's place. The service must be stopped, the database reachable.
+
+    `alone` says that nobody else could agree, which is believed only where it is so. Raises BackupRefused,
+    KeyUnavailable while the service runs, Refusal when the people may not; then the store is what it was.
+    """
+    settings = app.read_settings(environment)
+    if settings.of(keys.KeySettings).service:
+        raise Invalid("The keys are kept elsewhere (SUBS_KEYS_SERVICE): restore them on that host.")
+    directory = settings.of(HouseSettings).data_path / "keys"
+    with keys.restoring(directory, file, settings.of(keys.KeySettings), clock, system_random) as staged:
+        ring = keys.KeyRing(staged.service, settings.of(keys.KeySettings), system_random, monotonic)
+        house = app.build(settings, clock=clock, ring=ring)
+        try:
+            plan = _erase_again(house, staged)
+            if not terminal.confirm(plan):
+                raise Refusal("Nothing was changed.")
+            asyncio.run(_agree_and_record(house.kernel, plan, terminal, alone))
+        finally:
+            house.close()
+        return Restored(plan, staged.put_in_place(clock()))
+
+
+def _erase_again(house: app.House, staged: keys.Staged) -> Plan:
+    """Repeat the erasures that the log knows, beside those of the list. Raises BackupRefused without either."""
+    found, doubt = (LIST,) if staged.listed else (), ""
+    try:
+        verified = verify_log(house.store, house.log)
+        if verified.remembered is None:
+            raise LedgerError("the copy of its last checkpoint beside the database is missing")
+        since = staged.copy.made_at - _MARGIN
+        house.ring.for_caller("backups").replay_tombstones(erasures_in_log(house, since))
+        found = (*found, LOG)
+    except LedgerError as error:
+        doubt = f"The log was not consulted, since it does not verify: {error.text}."
+        if not staged.listed:
+            raise keys.BackupRefused(
+                f"Nothing says whom this backup would bring back: the list of erasures is missing. {doubt} "
+                "Put keys/erasures.log back from its place, or restore the database first."
+            ) from error
+    if not staged.listed:
+        doubt = (
+            "The list of erasures is missing; what was erased in the last minute before the loss may not be in the log."
+        )
+    again = len(house.ring.for_caller("backups").tombstones()) - staged.copy.erased
+    return Plan(staged.copy, again, " and ".join(found), doubt)
+
+
+def erasures_in_log(house: app.House, since: datetime) -> list[keys.Tombstone]:
+    """Every destroyed key that the log has an event of, from `since` on."""
+    wanted = Search(action="keys.record_access", outcome="success", since=since)
+    found: list[keys.Tombstone] = []
+    after: str | None = None
+    with house.store.reading() as connection:
+        while True:
+            page = search(connection, wanted, after=after, limit=500)
+            for item in page.found:
+                details = item.event.details
+                if (details["verb"], details["kind"], details["outcome"]) == ("destroy", "subject", "allowed"):
+                    at = datetime.fromisoformat(str(details["first_at"]))
+                    purpose = str(details["purpose"])
+                    found.append(keys.Tombstone(item.event.object, purpose, "repeated from the log", at, 0))
+            if page.next is None:
+                return found
+            after = page.next
+
+
+async def _agree_and_record(kernel: Kernel, plan: Plan, terminal: Terminal, alone: bool) -> None:
+    first = await _sign_in(kernel, terminal, "the person who restores")
+    # refused here, and that recorded, before anybody else is asked
+    await perform(kernel, backup.backups, first, backup.ListBackups(), origin=_ORIGIN)
+    agreed_by = ""
+    if not (alone and _nobody_else(kernel, first)):
+        if alone:
+            raise Refusal("Somebody else could agree: a restore takes two people.")
+        second = await _sign_in(kernel, terminal, "a second person who agrees")
+        if second.id == first.id:
+            raise Refusal("The second person is the first: a restore takes two people.")
+        agreed_by = second.id
+        await perform(kernel, backup.agree_to_restore, second, backup.AgreeToRestore(plan.copy.digest), origin=_ORIGIN)
+        await _do(kernel, "identity.sign_out", second)
+    request = backup.RecordRestore(
+        plan.copy.digest, plan.copy.made_at, plan.copy.keys, plan.copy.lost, plan.erased_again, plan.erasures_from,
+        agreed_by,
+    )  # fmt: skip
+    await perform(kernel, backup.record_restore, first, request, origin=_ORIGIN)
+    await _do(kernel, "identity.sign_out", first)
+
+
+async def _sign_in(kernel: Kernel, terminal: Terminal, who: str) -> TeamMember:
+    """With password and code, as anywhere; nothing is running that one could be signed in to."""
+    email = terminal.ask(f"E-mail of {who}", secret=False)
+    password = terminal.ask("Password", secret=True)
+    signed = await _do(kernel, "identity.sign_in", Anonymous(), email=email, password=password)
+    if signed.challenge:
+        code = terminal.ask("Code", secret=True)
+        signed = await _do(kernel, "identity.sign_in_code", Anonymous(), challenge=signed.challenge, code=code)
+    now = kernel.clock()
+    with kernel.store.reading() as connection:
+        found = identity.resolve_session(connection, kernel.keys.for_caller("identity"), signed.token, now)
+        if found is None:
+            raise NotSignedIn()
+        roles = access.roles_of(connection, found.account, now)
+    return TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
+
+
+def _nobody_else(kernel: Kernel, first: TeamMember) -> bool:
+    with kernel.store.reading() as connection:
+        try:
+            team = identity.team_accounts(ReadTransaction(connection, kernel.keys.for_caller("identity")))
+        except DomainError:  # somebody's key is not in this copy, so there is somebody
+            return False
+        others = [item for item in team if item.id != first.id and item.state == "active"]
+        return not any(access.roles_of(connection, item.id, kernel.clock()) & set(backup.KEEPERS) for item in others)
+
+
+async def _do(kernel: Kernel, name: str, actor: Actor, **fields: str) -> Any:
+    operation = kernel.registry.get(name)
+    assert operation is not None
+    try:
+        request = msgspec.convert(fields, operation.request)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"That was not accepted: {error}") from None
+    return await perform(kernel, operation, actor, request, origin=_ORIGIN)

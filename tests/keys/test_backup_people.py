@@ -1,0 +1,178 @@
+"""`subs keys restore`: two people, the log's erasures, and a record; or nothing changes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyotp
+import pytest
+from sqlalchemy import select
+
+from subscription_services.identity import model
+from subscription_services.identity.operations.profile import ShowProfile
+from subscription_services.kernel.actors import Role, Subscriber, TeamMember
+from subscription_services.kernel.errors import DomainError, Refusal, SubjectErased
+from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.key_restore import LIST, LOG, Plan, Restored, restore
+from subscription_services.keys import BackupRefused
+from subscription_services.keys.jobs import DrainJournal, drain_journal
+from subscription_services.ledger.sequencer import sequence
+from subscription_services.storage.rows import open_row
+from subscription_services.testing import MovingClock, World
+from subscription_services.testing.people import PASSWORD, sign_in_subscriber
+from subscription_services.testing.world import FAST
+
+
+@dataclass
+class Person:
+    email: str
+    secret: str
+    id: str
+
+
+@dataclass
+class House:
+    """An installation whose key store was backed up before somebody was erased."""
+
+    data: Path
+    database: str
+    copy: Path
+    now: MovingClock
+    first: Person
+    second: Person
+    erased: Subscriber
+    kept: str
+
+    def restore(self, *people: Person, agree: bool = True, alone: bool = False) -> Restored:
+        """As at a terminal where these people sit one after the other."""
+        answers = [text for person in people for text in (person.email, PASSWORD, person.secret) if text]
+        now = self.now
+
+        class Seat:
+            def confirm(self, plan: Plan) -> bool:
+                return agree
+
+            def ask(self, what: str, *, secret: bool) -> str:
+                now.advance(seconds=31)  # a code works once
+                text = answers.pop(0)
+                return pyotp.TOTP(text).at(now()) if what == "Code" else text
+
+        environment = {**FAST, "SUBS_DATA": str(self.data), "SUBS_DATABASE": self.database}
+        return restore(environment, self.copy, Seat(), alone=alone, clock=self.now)
+
+
+def totp(world: World, member: TeamMember) -> str:
+    keys = world.house.ring.for_caller("identity")
+    with world.house.store.reading() as connection:
+        row = connection.execute(select(model.totp).where(model.totp.c.account == member.id)).one()
+        return str(open_row(ReadTransaction(connection, keys), model.totp, row)["secret"])
+
+
+@pytest.fixture
+def house(place: tuple[Path, str], tmp_path: Path) -> House:
+    return backed_up(place, tmp_path)
+
+
+@pytest.fixture
+def embedded(sqlite_template: Path, tmp_path: Path) -> House:
+    """For what does not depend on the engine."""
+    return backed_up((Path(shutil.copytree(sqlite_template, tmp_path / "data")), ""), tmp_path)
+
+
+def backed_up(place: tuple[Path, str], tmp_path: Path) -> House:
+    with World.open(*place) as world:
+        erased, _ = world.subscriber("gone@example.org"), world.subscriber("kept@example.org")
+        first, second = world.team(Role.OPERATIONS), world.team(Role.SECURITY)
+        world.run(sequence(world.house.store, world.house.log, world.clock))
+        world.house.ring.for_caller("keys").backup()
+        (copy,) = world.house.ring.for_caller("keys").backups().copies
+        kept = shutil.copy(place[0] / "key-backups" / copy.name, tmp_path / "kept.db")
+        world.clock.advance(minutes=9)
+        world.house.ring.for_caller("privacy").destroy_subject(erased.id, "asked")
+        world.run(drain_journal(world.house.kernel, DrainJournal()))
+        world.run(sequence(world.house.store, world.house.log, world.clock))
+        people = [Person(f"team{n}@example.org", totp(world, m), m.id) for n, m in ((3, first), (4, second))]
+        return House(*place, Path(kept), world.clock, people[0], people[1], erased, "kept@example.org")
+
+
+def check_restored(house: House) -> list[dict[str, object]]:
+    """The erased stay erased, others go on; returns what the log says of the restore."""
+    with World.open(house.data, house.database) as world:
+        world.clock.now = house.now()
+        with pytest.raises(SubjectErased):
+            world.do("identity.profile", house.erased, ShowProfile())
+        sign_in_subscriber(world, house.kept)
+        events = [*world.events("keys.agree_to_restore"), *world.events("keys.restore")]
+        return [{"actor": e.actor, "object": e.object, **e.details} for e in events]
+
+
+def lose(house: House, *names: str) -> None:
+    for name in names:
+        (house.data / "keys" / name).unlink()
+
+
+def test_two_people_put_a_copy_back_and_the_log_names_both(house: House) -> None:
+    lose(house, "keys.db")
+    done = house.restore(house.first, house.second)
+    assert (done.plan.erased_again, done.plan.erasures_from, done.plan.doubt) == (1, f"{LIST} and {LOG}", "")
+    agreed, restored = check_restored(house)
+    assert agreed["actor"] == house.second.id and restored["actor"] == house.first.id
+    assert agreed["object"] == restored["object"] == done.plan.copy.digest
+    assert restored["agreed_by"] == house.second.id and restored["erased_again"] == 1
+
+
+def test_when_the_list_is_lost_as_well_the_log_says_who_was_erased(embedded: House) -> None:
+    lose(embedded, "keys.db", "erasures.log")
+    done = embedded.restore(embedded.first, embedded.second)
+    assert (done.plan.erased_again, done.plan.erasures_from) == (1, LOG)
+    assert "list of erasures is missing" in done.plan.doubt
+    check_restored(embedded)
+
+
+def test_without_list_and_whole_log_nobody_is_brought_back(embedded: House) -> None:
+    lose(embedded, "keys.db", "erasures.log")
+    memory = embedded.data / "ledger.json"
+    kept = memory.read_bytes()
+    for wrong in (kept.replace(b"note", b"not3"), None, None):
+        memory.unlink() if wrong is None else memory.write_bytes(wrong)
+        with pytest.raises(BackupRefused, match="Nothing says whom"):
+            embedded.restore(embedded.first, embedded.second)
+        memory.touch()
+    assert not (embedded.data / "keys" / "keys.db").exists()
+
+
+def test_a_log_that_does_not_verify_is_said_and_the_list_is_enough(embedded: House) -> None:
+    lose(embedded, "keys.db")
+    (embedded.data / "ledger.json").unlink()
+    done = embedded.restore(embedded.first, embedded.second)
+    assert done.plan.erasures_from == LIST and "does not verify" in done.plan.doubt
+
+
+def refused(house: House, act: Callable[[], object], says: str) -> None:
+    before = (house.data / "keys" / "keys.db").read_bytes()
+    with pytest.raises(DomainError, match=says):
+        act()
+    assert (house.data / "keys" / "keys.db").read_bytes() == before
+
+
+def test_what_changes_nothing(embedded: House) -> None:
+    refused(embedded, lambda: embedded.restore(embedded.first, embedded.second, agree=False), "Nothing was changed")
+    refused(embedded, lambda: embedded.restore(embedded.first, embedded.first), "second person is the first")
+    refused(embedded, lambda: embedded.restore(embedded.first, alone=True), "takes two people")
+    wrong = Person(embedded.first.email, pyotp.random_base32(), embedded.first.id)
+    refused(embedded, lambda: embedded.restore(wrong, embedded.second), "code")
+    other = Person("kept@example.org", "", "")
+    refused(embedded, lambda: embedded.restore(other, embedded.second), "(?i)sign in|may not")
+    nobody = Person("x", "", "")
+    refused(embedded, lambda: embedded.restore(nobody, embedded.second), "email")
+    with World.open(embedded.data, embedded.database):
+        refused(embedded, lambda: embedded.restore(embedded.first, embedded.second), "stop the service")
+    with World.open(embedded.data, embedded.database) as world:
+        assert world.events("keys.restore") == []
+        auditor = world.team(Role.AUDITOR)
+        person = Person("team1@example.org", totp(world, auditor), auditor.id)
+    with pytest.raises(Refusal):
+        embedded.restore(embedded.first, person)
