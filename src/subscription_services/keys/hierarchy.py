@@ -98,7 +98,7 @@ class Hierarchy:
             (
                 purpose,
                 version,
-                self._root.wrap(self._random(32), self._kek_context(purpose, version)),
+                self._root.wrap(self._random(32), kek_context(self._store_id, purpose, version)),
                 now.astimezone(UTC).isoformat(),
             ),
         )
@@ -158,12 +158,14 @@ class Hierarchy:
         known = (purpose, version, row[0])
         kek = self._keks.get(known)
         if kek is None:
-            kek = AESGCM(self._root.unwrap(row[0], self._kek_context(purpose, version)))
+            kek = AESGCM(self._root.unwrap(row[0], kek_context(self._store_id, purpose, version)))
             self._keks[known] = kek
         return kek
 
-    def _kek_context(self, purpose: str, version: int) -> bytes:
-        return bind("subs.kek.v1", self._store_id, purpose, version)
+
+def kek_context(store_id: bytes, purpose: str, version: int) -> bytes:
+    """What a wrapped key-encryption key is bound to."""
+    return bind("subs.kek.v1", store_id, purpose, version)
 
 
 _SELECT = "SELECT kind, name, version, purpose, kek_version, wrapped, uses FROM data_key"
