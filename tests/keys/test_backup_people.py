@@ -43,6 +43,7 @@ class House:
     now: MovingClock
     first: Person
     second: Person
+    auditor: Person
     erased: Subscriber
     kept: str
 
@@ -85,7 +86,7 @@ def embedded(sqlite_template: Path, tmp_path: Path) -> House:
 def backed_up(place: tuple[Path, str], tmp_path: Path) -> House:
     with World.open(*place) as world:
         erased, _ = world.subscriber("gone@example.org"), world.subscriber("kept@example.org")
-        first, second = world.team(Role.OPERATIONS), world.team(Role.SECURITY)
+        team = [world.team(role) for role in (Role.OPERATIONS, Role.SECURITY, Role.AUDITOR)]
         world.run(sequence(world.house.store, world.house.log, world.clock))
         world.house.ring.for_caller("keys").backup()
         (copy,) = world.house.ring.for_caller("keys").backups().copies
@@ -94,8 +95,8 @@ def backed_up(place: tuple[Path, str], tmp_path: Path) -> House:
         world.house.ring.for_caller("privacy").destroy_subject(erased.id, "asked")
         world.run(drain_journal(world.house.kernel, DrainJournal()))
         world.run(sequence(world.house.store, world.house.log, world.clock))
-        people = [Person(f"team{n}@example.org", totp(world, m), m.id) for n, m in ((3, first), (4, second))]
-        return House(*place, Path(kept), world.clock, people[0], people[1], erased, "kept@example.org")
+        people = [Person(f"team{n}@example.org", totp(world, m), m.id) for n, m in enumerate(team, 3)]
+        return House(*place, Path(kept), world.clock, *people, erased, "kept@example.org")
 
 
 def check_restored(house: House) -> list[dict[str, object]]:
@@ -172,7 +173,5 @@ def test_what_changes_nothing(embedded: House) -> None:
         refused(embedded, lambda: embedded.restore(embedded.first, embedded.second), "stop the service")
     with World.open(embedded.data, embedded.database) as world:
         assert world.events("keys.restore") == []
-        auditor = world.team(Role.AUDITOR)
-        person = Person("team1@example.org", totp(world, auditor), auditor.id)
     with pytest.raises(Refusal):
-        embedded.restore(embedded.first, person)
+        embedded.restore(embedded.first, embedded.auditor)
