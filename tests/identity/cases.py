@@ -16,6 +16,7 @@ from subscription_services.identity.operations.profile import (
     ShowActivity,
     ShowProfile,
 )  # fmt: skip
+from subscription_services.identity.operations.reset import AskReset, ResetPassword
 from subscription_services.identity.operations.second_factor import ConfirmTotp, Nothing
 from subscription_services.identity.operations.sign_in import ConfirmItIsMe, SignIn, SignInCode, SignOut, TouchSession
 from subscription_services.identity.operations.sign_up import (
@@ -118,6 +119,16 @@ CASES = [
         "identity.verify_address",
         lambda w: (STRANGER, UseLink(_link(w, _unverified(w)))),
         lambda w: (STRANGER, UseLink(NO_TOKEN)),
+    ),
+    Case(
+        "identity.ask_reset",
+        lambda w: after(w.subscriber("ada@example.org"), AskReset("ada@example.org")),
+        lambda w: (STRANGER, AskReset("no address")),
+    ),
+    Case(
+        "identity.reset_password",
+        lambda w: (STRANGER, ResetPassword(_link(w, w.subscriber().id, Purpose.RESET), NEW)),
+        lambda w: (STRANGER, ResetPassword(_link(w, w.subscriber().id), NEW)),
     ),
     Case(
         "identity.issue_link",

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 
 import pyotp
 from sqlalchemy import Connection, Row, select
 
 from subscription_services.kernel.checks import Check, Doors, Finding, Verdict
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.perform import perform
+from subscription_services.kernel.transaction import ReadTransaction
 
 from . import model
 from .codes import STEP
 from .configured import rules
-from .errors import WrongCode, WrongCredentials
+from .errors import LinkUsed, WrongCode, WrongCredentials
+from .model import Purpose
+from .operations.sign_up import IssueLink, issue_link, look_at_link
 from .passwords import MINIMUM_COST, VERSION, cost_of
 from .plaintext import nothing_written
-from .probes import NAME, code_of, expect, password_of, probe, stranger
+from .probes import ACTOR, NAME, code_of, expect, password_of, probe, stranger
 from .queries import resolve_session, session_facts
 
 OFTEN = timedelta(minutes=15)
@@ -58,6 +64,12 @@ def checks() -> list[Check]:
             "A probe account is given a password that stands nowhere else and signs in with it; then every file "
             "written since and the newest rows of every table are searched for it, in the usual encodings.",
             nothing_written, SOMETIMES,
+        ),
+        Check(
+            "auth.reset",
+            "A link for a new password is made for a probe account: it must work once, end the session, be refused "
+            "a second time and after its time, and asking for one must be answered alike for an unknown address.",
+            resets_work_once, SOMETIMES,
         ),
         Check(
             "auth.rate-limit",
@@ -177,6 +189,42 @@ async def second_factor_works(doors: Doors) -> Finding:
     if {code_of(replayed), code_of(false)} != {WrongCode.code}:
         return Finding(Verdict.COULD_NOT_CHECK, "Codes were refused for another reason than being wrong.", evidence)
     return Finding(Verdict.KEPT, "Two-factor sign-in was turned on and each code worked once.", evidence)
+
+
+async def resets_work_once(doors: Doors) -> Finding:
+    """See `checks`. Letters do not go to probes, so the check makes the letter's link itself."""
+    async with probe(doors, "reset") as someone, stranger(doors, "reset") as nobody:
+        known, unknown = await someone.ask_reset(), await nobody.ask_reset()
+        await someone.signed_in()
+        issue = IssueLink(someone.account, Purpose.RESET)
+        link = await perform(doors.kernel, issue_link, ACTOR, issue)
+        other = await perform(doors.kernel, issue_link, ACTOR, issue)
+        late = await _works_at(doors, other.token, rules().reset + timedelta(seconds=1))
+        first = await someone.reset(link.token, password_of(doors))
+        again, spare = [await someone.reset(token, password_of(doors)) for token in (link.token, other.token)]
+        session = await someone.look("identity.profile")
+    evidence: dict[str, str | int] = {
+        "first_use": first.status_code, "second_use": again.status_code, "other_link": spare.status_code,
+        "session_after": session.status_code, "minutes": int(rules().reset.total_seconds() // 60),
+    }  # fmt: skip
+    if (known.status_code, known.content) != (unknown.status_code, unknown.content):
+        return Finding(Verdict.BROKEN, "Asking for a new password tells whether there is an account.", evidence)
+    if late or 200 in (again.status_code, spare.status_code, session.status_code):
+        return Finding(Verdict.BROKEN, "A link worked twice or too late, or a session outlived the reset.", evidence)
+    if first.status_code != 200 or code_of(again) != LinkUsed.code:
+        return Finding(Verdict.COULD_NOT_CHECK, "Links were refused for another reason.", evidence)
+    says = f"A link set a new password once, within {evidence['minutes']} minutes, and ended the session."
+    return Finding(Verdict.KEPT, says, evidence)
+
+
+async def _works_at(doors: Doors, token: str, after: timedelta) -> bool:
+    keys = doors.kernel.keys.for_caller("identity")
+    ctx = replace(doors.kernel.context(ACTOR), now=doors.kernel.clock() + after)
+    try:
+        await doors.kernel.store.read(lambda c: look_at_link(ReadTransaction(c, keys), ctx, token, Purpose.RESET))
+    except DomainError:
+        return False
+    return True
 
 
 async def tries_are_limited(doors: Doors) -> Finding:

@@ -17,6 +17,7 @@ class Rules:
     idle: timedelta
     absolute: timedelta
     link: timedelta
+    reset: timedelta
     code: timedelta
 
 
@@ -31,7 +32,8 @@ def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
     _rules[:] = [
         Rules(
             max(cost, 4), timedelta(minutes=settings.idle_minutes), timedelta(hours=settings.session_hours),
-            timedelta(hours=settings.link_hours), timedelta(minutes=settings.code_minutes),
+            timedelta(hours=settings.link_hours), timedelta(minutes=settings.reset_minutes),
+            timedelta(minutes=settings.code_minutes),
         )
     ]  # fmt: skip
 

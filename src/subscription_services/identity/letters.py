@@ -59,6 +59,21 @@ async def _enrolment(kernel: Kernel, site: SiteFacts, account: str, values: Mapp
     )  # fmt: skip
 
 
+async def _reset(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+    """Only to an address that was proved."""
+    found = await _recipient(kernel, account)
+    if found is None or found[2] != State.ACTIVE:
+        return None
+    made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.RESET))
+    return Letter(
+        found[0], f"Set a new password for {site.product}",
+        f"Hello {found[1]},\n\nsomebody (perhaps you) asked for a new password. Set it here:\n\n"
+        f"{site.public_url}/reset?token={made.token}\n\nThe link works once and for a short time. A second factor "
+        "stays on and is asked for as before. If you did not ask, ignore this letter: your password stays as it is.\n\n"
+        f"{site.product}\n{site.contact}\n",
+    )  # fmt: skip
+
+
 def _told(subject: str, text: str) -> Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]:
     """A letter that only tells; `text` may use {url}."""
 
@@ -78,6 +93,7 @@ _NOT_YOU = (
 LETTERS = (
     LetterKind("identity.verify_address", _verify),
     LetterKind("identity.enrolment", _enrolment),
+    LetterKind("identity.reset_password", _reset),
     LetterKind(
         "identity.already_registered",
         _told("You already have an account",

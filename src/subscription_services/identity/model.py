@@ -39,6 +39,7 @@ class Purpose(StrEnum):
 
     VERIFY = "verify"
     ENROL = "enrol"
+    RESET = "reset"
 
 
 account = Table(
@@ -113,7 +114,7 @@ link = Table(
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
-    CheckConstraint("purpose IN ('verify', 'enrol')", name="purpose"),
+    CheckConstraint("purpose IN ('verify', 'enrol', 'reset')", name="purpose"),
 )
 Index(None, link.c.account, link.c.purpose)
 

@@ -49,6 +49,14 @@ class Probe:
         """Try to finish a sign-in with a code."""
         return await self._post("identity.sign_in_code", {"challenge": challenge, "code": code}, {})
 
+    async def ask_reset(self) -> httpx.Response:
+        """Ask for a link for a new password."""
+        return await self._post("identity.ask_reset", {"email": self.email}, {})
+
+    async def reset(self, token: str, password: str) -> httpx.Response:
+        """Set a new password with a link's token."""
+        return await self._post("identity.reset_password", {"token": token, "password": password}, {})
+
     async def signed_in(self) -> dict[str, Any]:
         """Sign in with the right password. Raises Unclear unless that works."""
         answer = expect(await self.sign_in(), 200)

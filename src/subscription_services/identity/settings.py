@@ -29,6 +29,9 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link_hours: Annotated[
         int, Meta(ge=1, le=168), Says("How long a link that proves an address works.")
     ] = 24  # fmt: skip
+    reset_minutes: Annotated[
+        int, Meta(ge=5, le=1440), Says("How long a link works that sets a new password.")
+    ] = 30  # fmt: skip
     code_minutes: Annotated[
         int, Meta(ge=1, le=60), Says("How long a sign-in waits for its second factor.")
     ] = 10  # fmt: skip

@@ -170,7 +170,8 @@ def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Chang
     tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
     end_sessions(tx, ctx, ctx.actor.id, "account closed")
     end_challenges(tx, ctx, ctx.actor.id)
-    end_links(tx, ctx, ctx.actor.id, Purpose.VERIFY)
+    for purpose in Purpose:
+        end_links(tx, ctx, ctx.actor.id, purpose)
     tx.connection.execute(delete(model.recovery_code).where(model.recovery_code.c.account == ctx.actor.id))
     tx.connection.execute(delete(model.totp).where(model.totp.c.account == ctx.actor.id))
     tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))

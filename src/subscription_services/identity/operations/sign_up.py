@@ -22,6 +22,8 @@ from subscription_services.kernel.transaction import Reading, ReadTransaction, T
 from subscription_services.mail import SendLetter
 from subscription_services.storage import insert_row, update_row
 
+NOBODY = "nobody"
+"""Stands for the account when there is none: the same row is written, and the letter is sent to nobody."""
 STRANGERS = "somebody without an account has to be able to get one"
 
 
@@ -119,10 +121,9 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
 def resend_verification(tx: Transaction, ctx: Context, request: ResendVerification) -> Change[Accepted]:
     """Send a new link to an address that is not verified yet; the answer is the same for any address."""
     found = account_by_email(tx, clean_email(request.email))
-    if found is None or found.state != State.UNVERIFIED:
-        return Change(None, Accepted())
-    tx.outbox.add(SendLetter(letter="identity.verify_address", account=found.id))
-    return Change(None, Accepted(), object=found.id, subject=found.id)
+    identifier = str(found.id) if found is not None and found.state == State.UNVERIFIED else ""
+    tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier or NOBODY))
+    return Change(None, Accepted(), object=identifier, subject=identifier)
 
 
 @operation("identity.verify_address", by=[Public("the link proves who may")], limits=[Limit(60, 3600, "address")])
@@ -197,7 +198,7 @@ def add_link(tx: Transaction, ctx: Context, account: str, purpose: Purpose) -> t
     token, identifier = new_token(ctx.random), ctx.ids.new("lnk")
     values = {
         "id": identifier, "account": account, "purpose": purpose, "digest": digest(token),
-        "expires_at": ctx.now + rules().link,
+        "expires_at": ctx.now + (rules().reset if purpose == Purpose.RESET else rules().link),
     }  # fmt: skip
     tx.connection.execute(model.link.insert().values(values))
     return identifier, token
