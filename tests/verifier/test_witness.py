@@ -6,13 +6,17 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from subs_verifier import Unreadable, open_checkpoint, parse_key, parse_policy
+from subs_verifier.note import split_note
 from subs_verifier.witness import state as memory
 from subs_verifier.witness.cli import main
 from subs_verifier.witness.protocol import Cosigner
 from subs_verifier.witness.state import State, StateError, make_state, watch
 from tests.verifier.building import LOG, b64, checkpoint, consistency_file, entries_of, leaf, signer
+from tests.verifier.test_fuzz import damaged
 
 LEAVES = [leaf(entry) for entry in entries_of(40)]
 FORK = [leaf(b"other"), *LEAVES[1:]]
@@ -158,6 +162,41 @@ def test_strange_signatures_are_neither_kept_nor_shown(place: Path) -> None:
     shown = witness.cosigner.checkpoint_of(witness.state.folder(LOG.name).name)
     assert (shown.status, shown.body.count("—".encode())) == (200, 2)
     assert witness.cosigner.checkpoint_of("0" * 64).status == 404
+
+
+def test_what_an_interruption_kept_from_monitors_is_shown_at_the_next_start(place: Path) -> None:
+    witness = Running(place)
+    assert witness.add(0, LEAVES[:10])[0] == 200
+    assert witness.add(10, LEAVES[:20])[0] == 200
+    folder = witness.state.folder(LOG.name)
+    whole = (folder / "cosigned").read_bytes()
+    for lost in (None, checkpoint(LEAVES[:10])):
+        (folder / "cosigned").unlink()
+        if lost:
+            (folder / "cosigned").write_bytes(lost)
+        witness.cosigner.show_latest()
+        assert (folder / "cosigned").read_bytes() == whole
+    (folder / "latest").write_bytes(b"")
+    with pytest.raises(StateError):
+        witness.cosigner.show_latest()
+
+
+def test_damaged_requests_get_an_answer_and_no_cosignature_of_anything_else(place: Path) -> None:
+    witness = Running(place)
+    assert witness.add(0, LEAVES[:10])[0] == 200
+    latest = witness.state.folder(LOG.name) / "latest"
+    first = latest.read_bytes()
+
+    @settings(max_examples=150, deadline=None)
+    @given(damaged(consistency_file(10, LEAVES, checkpoint(LEAVES))) | st.binary(max_size=200))
+    def check(body: bytes) -> None:
+        latest.write_bytes(first)
+        reply = witness.cosigner.add_checkpoint(body)
+        assert reply.status in (200, 400, 403, 404, 409, 422)
+        wanted = checkpoint(LEAVES) if reply.status == 200 else first
+        assert witness.state.latest(LOG.name).text() == split_note(wanted)[0]
+
+    check()
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 from datetime import UTC, datetime
@@ -24,6 +25,10 @@ MAX_ENTRY_BYTES = 0xFFFF
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a name that the terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.policy is None and options.key is None:

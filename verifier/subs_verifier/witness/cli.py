@@ -52,7 +52,9 @@ def _serve(options: argparse.Namespace) -> int:
     tls = None if options.certificate is None else tls_context(options.certificate, options.private_key)
     state = State(options.state)
     try:
-        server = WitnessServer((options.host, options.port), Cosigner(state, time.time), tls)
+        cosigner = Cosigner(state, time.time)
+        cosigner.show_latest()
+        server = WitnessServer((options.host, options.port), cosigner, tls)
         for number in (signal.SIGTERM, signal.SIGINT):
             # shutdown() waits for the loop that this very thread runs
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())

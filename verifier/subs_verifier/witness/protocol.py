@@ -58,6 +58,16 @@ class Cosigner:
         with self._one_at_a_time:
             return self._decide(proof, new, text, note.encode())
 
+    def show_latest(self) -> None:
+        """At the start: what was remembered and perhaps not shown because of an interruption. Raises StateError."""
+        with self._one_at_a_time:
+            for origin in self._state.watched():
+                self._state.latest(origin)
+                note = self._state.latest_note(origin)
+                shown = self._state.shown(self._state.folder(origin).name) or b""
+                if note is not None and not shown.startswith(note):
+                    self._state.show(origin, note + self._cosign(split_note(note)[0]).encode())
+
     def checkpoint_of(self, digest: str) -> Reply:
         """The newest cosigned checkpoint of a log, by the SHA-256 of its origin."""
         note = self._state.shown(digest)

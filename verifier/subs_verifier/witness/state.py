@@ -76,16 +76,36 @@ class State:
 
     def latest(self, origin: str) -> Checkpoint:
         """The newest checkpoint that may have been cosigned; the empty log before the first. Raises StateError."""
+        note = self.latest_note(origin)
+        if note is None:
+            return Checkpoint(origin, 0, EMPTY_ROOT)
         try:
-            note = read_file(self.folder(origin) / "latest", MAX_NOTE_BYTES)
-            if note == NONE:
-                return Checkpoint(origin, 0, EMPTY_ROOT)
             found = open_checkpoint(note, Policy(self.keys(origin))).checkpoint
         except VerifierError as error:
             raise StateError(f"the memory of a watched log cannot be read: {error}") from None
         if found.origin != origin:
             raise StateError("the memory of a watched log is that of another one")
         return found
+
+    def latest_note(self, origin: str) -> bytes | None:
+        """The note itself, None before the first. Raises StateError."""
+        try:
+            note = read_file(self.folder(origin) / "latest", MAX_NOTE_BYTES)
+        except VerifierError as error:
+            raise StateError(f"the memory of a watched log cannot be read: {error}") from None
+        return None if note == NONE else note
+
+    def watched(self) -> tuple[str, ...]:
+        """The origins of all logs. Raises StateError, Unreadable."""
+        found = []
+        try:
+            for folder in sorted((self.place / "logs").iterdir()):
+                path = folder / "keys"
+                if os.path.lexists(path):
+                    found.append(parse_key(utf8(read_file(path, MAX_FILE), "keys").partition("\n")[0]).name)
+        except OSError as error:
+            raise Unreadable(f"{self.place / 'logs'}: {reason(error)}") from None
+        return tuple(found)
 
     def remember(self, origin: str, note: bytes) -> None:
         """Durable when this returns. Raises StateError."""
