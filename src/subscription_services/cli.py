@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from subscription_services import key_commands
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.settings import HouseSettings, entries
 from subscription_services.keys_cli import keys_cli
@@ -18,6 +19,7 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Subscription
 ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 cli.add_typer(ledger_cli, name="ledger")
 cli.add_typer(keys_cli, name="keys")
+key_commands.register(keys_cli)
 out = Console(highlight=False)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -17,6 +18,8 @@ from subscription_services.kernel.errors import Invalid, Refusal, Unavailable
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.settings import HouseSettings
+
+Act = Callable[[str, dict[str, str]], Any]
 
 
 def bootstrap(environment: Mapping[str, str], email: str, name: str) -> str:
@@ -37,23 +40,37 @@ def call(environment: Mapping[str, str], email: str, name: str, fields: Sequence
 
     Raises Invalid, Refusal with the service's own words, Unavailable when it does not answer.
     """
-    settings = app.read_settings(environment)
-    house = settings.of(HouseSettings)
-    operation = next((item for item in app.OPERATIONS if item.name == name), None)
-    if operation is None or operation.internal:
-        raise Invalid(f"There is no operation {name}. `subs operations` lists them.")
+    _find(name)
     given = dict(_pair(text) for text in fields)
+    with signed_in(environment, email) as act:
+        return json.dumps(act(name, given))
+
+
+@contextmanager
+def signed_in(environment: Mapping[str, str], email: str) -> Iterator[Act]:
+    """Sign in as a person and yield what carries out operations over the API by name; signs out at the end.
+
+    Raises what `call` raises.
+    """
+    house = app.read_settings(environment).of(HouseSettings)
     origin = house.public_url
     certificate = str(app.certificate(house).certificate)
     with httpx.Client(base_url=origin, verify=certificate, trust_env=False) as client:
         try:
             client.headers["authorization"] = f"Bearer {_sign_in(client, email)}"
-            return json.dumps(_send(client, operation, given))
+            yield lambda name, given: _send(client, _find(name), given)
         except httpx.HTTPError as error:
             raise Unavailable(f"The service at {origin} does not answer. Is it running? (make run)") from error
         finally:
             if "authorization" in client.headers:
                 client.post("/api/identity.sign_out", json={})
+
+
+def _find(name: str) -> Operation:
+    operation = next((item for item in app.OPERATIONS if item.name == name), None)
+    if operation is None or operation.internal:
+        raise Invalid(f"There is no operation {name}. `subs operations` lists them.")
+    return operation
 
 
 def _sign_in(client: httpx.Client, email: str) -> str:

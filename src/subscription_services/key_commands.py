@@ -1,0 +1,92 @@
+"""`subs keys backup`, `backups` and `restore`: the wrapped keys' backups, as a person."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from subscription_services.key_restore import Plan
+
+out = Console(highlight=False)
+Email = Annotated[str, typer.Option(help="Who signs in.", prompt="E-mail")]
+
+
+def register(keys: typer.Typer) -> None:
+    """Add the commands to `subs keys`."""
+    keys.command("backup")(back_up)
+    keys.command("backups")(backups)
+    keys.command("restore")(restore)
+
+
+def back_up(email: Email = "") -> None:
+    """Copy the wrapped keys to their place for backups now. The schedule does so by itself as well."""
+    from subscription_services import people
+
+    with people.signed_in(os.environ, email) as act, out.status("Copying and reading back…"):
+        made = act("keys.backup", {})
+    out.print(f"{made['name']}: {_size(made['size'])}, whole and durable. Older copies removed: {made['removed']}.")
+
+
+def backups(email: Email = "") -> None:
+    """List the backups of the wrapped keys."""
+    from subscription_services import people
+
+    with people.signed_in(os.environ, email) as act:
+        found = act("keys.backups", {})
+    if found["copies"]:
+        table = Table("Backup", "Made (UTC)", "Size", title=f"In {found['place']}", title_justify="left")
+        for copy in found["copies"]:
+            table.add_row(copy["name"], _time(copy["made_at"]), _size(copy["size"]))
+        out.print(table)
+    else:
+        out.print(f"There is no backup in {found['place']} yet.")
+    out.print(f"The next one is due {_time(found['due_at'])} UTC. None is kept longer than {found['keep_days']} days.")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup of the keys, keys-….db.")],
+    alone: Annotated[bool, typer.Option(help="There is nobody else who could agree.")] = False,
+) -> None:
+    """Put a backup of the wrapped keys in place. The service must be stopped; two people sign in, here.
+
+    Everybody erased since the backup is erased in it again, before it is used.
+    """
+    from subscription_services import key_restore
+
+    done = key_restore.restore(os.environ, file, _Terminal(), alone=alone)
+    out.print(f"The keys of {done.plan.copy.made_at:%Y-%m-%d %H:%M} UTC are in place. The store from before: ", end="")
+    out.print(f"{done.put_away}.")
+
+
+class _Terminal:
+    def confirm(self, plan: Plan) -> bool:
+        copy = plan.copy
+        lost = "the present store does not open" if copy.lost is None else f"{copy.lost} of the present store's keys"
+        table = Table(show_header=False)
+        table.add_row("Made", f"{copy.made_at:%Y-%m-%d %H:%M:%S} UTC")
+        table.add_row("Keys in it", str(copy.keys))
+        table.add_row("Lost by this", f"{lost}; what was sealed under keys made later never opens again")
+        table.add_row("Erased again", f"{plan.erased_again}, by {plan.erasures_from}")
+        table.add_row("SHA-256", copy.digest)
+        out.print(table)
+        if plan.doubt:
+            out.print(plan.doubt)
+        return typer.confirm("Put it in place?")
+
+    def ask(self, what: str, *, secret: bool) -> str:
+        return str(typer.prompt(what, hide_input=secret))
+
+
+def _time(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024:,.0f} KiB" if count < 2**20 else f"{count / 2**20:,.1f} MiB"
