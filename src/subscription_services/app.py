@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from subscription_services import access, billing, identity, keys, landing, mail, storage, subscriptions, trust
+from subscription_services import (
+    access,
+    billing,
+    identity,
+    keys,
+    landing,
+    mail,
+    monitoring,
+    storage,
+    subscriptions,
+    trust,
+)
 from subscription_services.edge.certificate import CertificateFiles, local_certificate
 from subscription_services.jobs import DatabaseOutbox, JobKind, JobKinds, Schedule, tidy
 from subscription_services.kernel.actors import System
@@ -41,6 +53,7 @@ from subscription_services.web.call import Site
 from subscription_services.web.pages import toolkit_routes
 from subscription_services.web.routes import RouteTable
 
+T = TypeVar("T")
 PRODUCT = "Subscription Services"
 VERSION = "0.1.0"
 SLICES: tuple[Slice, ...] = (
@@ -49,7 +62,7 @@ SLICES: tuple[Slice, ...] = (
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
-    *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS,
+    *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS, *monitoring.OPERATIONS,
     *retention.OPERATIONS,
 )  # fmt: skip
 
@@ -227,15 +240,16 @@ def prepare(settings: Settings, *, clock: Clock = system_clock) -> str:
     """Bring a new or older installation to this program's state. Returns the schema's revision."""
     house = build(settings, clock=clock, fresh=True)
     try:
+        before = storage.revision(house.store)
         revision = storage.migrate(house.store)
-        asyncio.run(_first_contents(house))
+        asyncio.run(_first_contents(house, before, revision))
         check_store(house.store, settings.of(HouseSettings), settings.of(LedgerSettings))
         return revision
     finally:
         house.close()
 
 
-async def _first_contents(house: House) -> None:
+async def _first_contents(house: House, before: str, revision: str) -> None:
     sandbox = house.settings.of(HouseSettings).sandbox
     now = house.kernel.clock()
     new = await house.store.write(
@@ -249,6 +263,21 @@ async def _first_contents(house: House) -> None:
         await perform(house.kernel, retention.keep_for, actor, retention.KeepFor(wanted))
     if new and sandbox:
         await perform(house.kernel, subscriptions.seed_catalogue, actor, subscriptions.SeedCatalogue())
+    await monitoring.migrated(house.kernel, before, revision)
+
+
+def record(settings: Settings, happening: Callable[[House], Coroutine[Any, Any, T]]) -> T:
+    """Have the service itself do something in a house that is open for that alone: record its start, its stop."""
+    house = build(settings)
+    try:
+        return asyncio.run(happening(house))
+    finally:
+        house.close()
+
+
+def present(settings: Settings) -> monitoring.Present:
+    """What runs now, for the record of a start."""
+    return monitoring.Present(VERSION, storage.head(), settings, SLICES)
 
 
 def verify_ledger(settings: Settings) -> tuple[str, bool]:

@@ -12,17 +12,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
-from subscription_services import app
+from subscription_services import app, monitoring
 from subscription_services.apart import KEYS, keys_apart
 from subscription_services.edge.listener import require_free
 from subscription_services.kernel.clock import monotonic
-from subscription_services.kernel.errors import StartError
+from subscription_services.kernel.errors import DomainError, StartError
 from subscription_services.kernel.settings import HouseSettings, Settings
 
 READY_SECONDS = 60
@@ -47,8 +49,10 @@ class Supervisor:
         self._house = settings.of(HouseSettings)
         self._environment = dict(environment)
         self._keys = keys_apart(settings)
+        self._inner = settings
         self._parts: list[_Part] = []
         self._stopping = False
+        self._run = ""
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT; returns the exit status."""
@@ -59,7 +63,9 @@ class Supervisor:
                 self._parts.append(_Part(KEYS, self._start(KEYS)))
                 self._keys.wait_until_ready(self._alive)
             if not self._stopping:
-                app.prepare(self._keys.settings_for(self._environment) if self._keys else self._settings)
+                self._inner = self._keys.settings_for(self._environment) if self._keys else self._settings
+                app.prepare(self._inner)
+                self._record_start()
             for name in () if self._stopping else DOORS:
                 self._parts.append(_Part(name, self._start(name)))
             if self._stopping or not self._wait_until_ready():
@@ -122,13 +128,35 @@ class Supervisor:
             part.process = self._start(part.name)
             part.restarts += 1
             part.started = monotonic()
+            if part.name != KEYS:
+                self._record_end(part.name, status, part.restarts - 1)
 
     def _end(self) -> None:
         """The doors close first, then the worker, each given time to finish; the key service when they are gone."""
         self._end_parts([part for part in self._parts if part.name != KEYS])
+        if self._run:
+            self._record(lambda house: monitoring.stopped(house.kernel, self._run))
         self._end_parts([part for part in self._parts if part.name == KEYS])
         if self._keys is not None:
             self._keys.withdraw()
+
+    def _record_start(self) -> None:
+        """Nothing serves before its start stands in the log."""
+        present, data = app.present(self._settings), self._house.data_path
+        began = app.record(self._inner, lambda house: monitoring.started(house.kernel, data, present))
+        self._run = began.run
+        if began.unclean:
+            log.warning("service.unclean_stop", says="the run before this one ended without a stop")
+
+    def _record_end(self, part: str, status: int, restarts: int) -> None:
+        self._record(lambda house: monitoring.part_ended(house.kernel, part, status, restarts))
+
+    def _record(self, happening: Callable[[app.House], Coroutine[Any, Any, None]]) -> None:
+        """Going on or stopping does not depend on the record; what is missing is found at the next start."""
+        try:
+            app.record(self._inner, happening)
+        except (DomainError, SQLAlchemyError, OSError) as error:
+            log.error("service.unrecorded", error=type(error).__name__)
 
     def _end_parts(self, parts: list[_Part]) -> None:
         for part in parts:

@@ -21,10 +21,12 @@ class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processor_url: Annotated[
         str, Says("Base address of the processor's API; empty for Stripe. Another one is for the sandbox only.")
     ] = ""
-    secret_key: Annotated[str, Says("Secret API key of the processor. Without it the service does not start.")] = ""
+    secret_key: Annotated[
+        str, Says("Secret API key of the processor. Without it the service does not start.", secret=True)
+    ] = ""
     publishable_key: Annotated[str, Says("Publishable API key, given to the payment form in the browser.")] = ""
     webhook_secret: Annotated[
-        str, Says("Secret that webhooks are signed with. Without it the service does not start.")
+        str, Says("Secret that webhooks are signed with. Without it the service does not start.", secret=True)
     ] = ""
     frame_origin: Annotated[
         str, Says("Origin of the card form. It is the only one that our pages may frame, and that on payment pages.")

@@ -24,9 +24,12 @@ _OUTSIDE = frozenset({CONFIG, "SUBS_CLOCK_OFFSET"})
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """What a setting does and what follows from changing it, in a sentence for operators."""
+    """What a setting does and what follows from changing it, in a sentence for operators.
+
+    The value of a `secret` one is never shown or logged, only that it changed."""
 
     text: str
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Entry:
     type: Any
     default: Any
     says: str
+    secret: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class HouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "localhost"
     )
     database: Annotated[
-        str, Says("Empty for the embedded store, else a URL: postgresql://user:password@host/name.")
+        str, Says("Empty for the embedded store, else a URL: postgresql://user:password@host/name.", secret=True)
     ] = ""
     processes: Annotated[int, Says("Web processes. More than the machine's cores gains nothing.")] = 2
     sandbox: Annotated[
@@ -106,7 +110,9 @@ def entries(part: Slice) -> Iterator[Entry]:
         if not says:
             raise SettingsError(f"{part.type.__name__}.{field.name} does not say what it does")
         head = f"{part.prefix}_" if part.prefix else ""
-        yield Entry(f"{PREFIX}{head}{field.name}".upper(), field.name, field.type, field.default, says[0].text)
+        yield Entry(
+            f"{PREFIX}{head}{field.name}".upper(), field.name, field.type, field.default, says[0].text, says[0].secret
+        )
 
 
 def load(parts: tuple[Slice, ...], environment: Mapping[str, str]) -> Settings:

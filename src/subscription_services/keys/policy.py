@@ -74,9 +74,17 @@ DEFAULT_POLICY = Policy(
         "web": _own("web"),
         "edge": _own("edge"),
         "jobs": _own("jobs"),
+        "monitoring": _own("monitoring"),
         "identity": (*_subjects(_USE), *_own("identity")),
         # identity's functions that make and find accounts of the team run in transactions of access
-        "access": (*_subjects(_USE), *_own("access"), Grant(Kind.INDEX, "identity.email", _USE)),
+        # and the log is searched by an address, and personal fields are opened for an approved export, in access
+        "access": (
+            *_subjects(_USE),
+            *_subjects(_READ, _ORIGIN),
+            *_own("access"),
+            Grant(Kind.INDEX, "identity.email", _USE),
+            Grant(Kind.INDEX, "ledger.origin", _USE),
+        ),
         "subscriptions": (*_subjects(_READ), *_own("subscriptions")),
         "billing": (*_subjects(_USE, "subject", ACCOUNTING), *_own("billing")),
         "mail": (*_subjects(_READ), *_own("mail"), Grant(Kind.SIGN, "mail.*", _SIGN)),

@@ -17,7 +17,7 @@ class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     username: Annotated[
         str, Says("Name to sign in with; empty for none. With a name, TLS with a valid certificate is required.")
     ] = ""
-    password: Annotated[str, Says("Password that goes with the name.")] = ""
+    password: Annotated[str, Says("Password that goes with the name.", secret=True)] = ""
     sender: Annotated[str, Says("Address that letters come from. Its domain stands in every Message-ID.")] = (
         "no-reply@my-subscription-services.com"
     )

@@ -1,8 +1,10 @@
 """The store: SQLCipher embedded, PostgreSQL beyond one machine; one schema, sealed columns declared once."""
 
-from .migrate import migrate
+from .migrate import head, migrate, revision
 from .opening import open_store
 from .rows import fetch, insert_row, open_row, update_row
 from .sealed import Sealed, personal
 
-__all__ = ["Sealed", "fetch", "insert_row", "migrate", "open_row", "open_store", "personal", "update_row"]
+__all__ = [
+    "Sealed", "fetch", "head", "insert_row", "migrate", "open_row", "open_store", "personal", "revision", "update_row",
+]  # fmt: skip

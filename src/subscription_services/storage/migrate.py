@@ -37,6 +37,12 @@ def migrate(store: SqliteStore | PostgresStore) -> str:
     return head()
 
 
+def revision(store: SqliteStore | PostgresStore) -> str:
+    """The revision that the database has; empty when it has none."""
+    with store.reading() as connection:
+        return MigrationContext.configure(connection).get_current_revision() or ""
+
+
 def head() -> str:
     """The revision that this program needs."""
     return str(ScriptDirectory.from_config(_config()).get_current_head())
