@@ -33,6 +33,7 @@ from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.ports import Store, Writer
 from subscription_services.kernel.settings import HouseSettings, Settings, Slice, load
 from subscription_services.keys import KeyRing, KeySettings
+from subscription_services.keys import checks as keys_checks
 from subscription_services.keys import jobs as keys_jobs
 from subscription_services.ledger import retention
 from subscription_services.ledger.append import DatabaseEventLog
@@ -205,7 +206,7 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
 def live_checks(store: Store, log: Log) -> list[Check]:
     """Every live check of a promise whose control is whole."""
     built = [
-        *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(),
+        *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(), *keys_checks.checks(),
         *trust.checks(lambda: verify_log(store, log)),
     ]  # fmt: skip
     return [check for check in built if not check.missing]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,3 +124,27 @@ def listening(folder: Path, **more: object) -> Iterator[Listening]:
         yield found.start()
     finally:
         found.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(house: Listening, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """`subs keys serve` as an operator starts it."""
+    directory = house.authority.directory
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SUBS_")} | {
+        "SUBS_DATA": str(house.folder), "SUBS_KEYS_LISTEN": f"127.0.0.1:{house.port}",
+        "SUBS_KEYS_CERTIFICATE": str(directory / "keys.crt"), "SUBS_KEYS_CERTIFICATE_KEY": str(directory / "keys.key"),
+        "SUBS_KEYS_AUTHORITY": str(house.authority.certificate), "SUBS_KEYS_ALLOW": str(house.allow_path), **more,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "subscription_services.cli", "keys", "serve"]
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()

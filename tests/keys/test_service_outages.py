@@ -6,13 +6,10 @@ import itertools
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +19,7 @@ from subscription_services.keys import KeyRing, KeySettings, KeyUnavailable, Kin
 from subscription_services.keys.certificates import SERVER
 from subscription_services.keys.remote import RemoteKeyService
 
-from .listening import Listening, everything, listening
+from .listening import Listening, everything, free_port, listening, process
 
 
 @pytest.fixture
@@ -179,28 +176,9 @@ def test_renewed_certificates_are_taken_up_without_a_restart(house: Listening) -
     assert client.tombstones("backups") == ()
 
 
-@contextmanager
-def process(house: Listening, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """`subs keys serve` as an operator starts it."""
-    directory = house.authority.directory
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SUBS_")} | {
-        "SUBS_DATA": str(house.folder), "SUBS_KEYS_LISTEN": f"127.0.0.1:{house.port}",
-        "SUBS_KEYS_CERTIFICATE": str(directory / "keys.crt"), "SUBS_KEYS_CERTIFICATE_KEY": str(directory / "keys.key"),
-        "SUBS_KEYS_AUTHORITY": str(house.authority.certificate), "SUBS_KEYS_ALLOW": str(house.allow_path), **more,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "subscription_services.cli", "keys", "serve"]
-    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        yield running
-    finally:
-        running.kill()
-        running.communicate()
-
-
 def test_killed_in_the_middle_of_requests_nothing_that_was_acknowledged_is_lost(tmp_path: Path) -> None:
     house = Listening(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        house.port = probe.getsockname()[1]
+    house.port = free_port()
     told: list[str] = []
     with process(house) as running:
         client = house.client(patience=60.0, call_seconds=60.0)
@@ -260,8 +238,7 @@ def test_an_authority_that_holds_no_certificate_is_refused_at_start(tmp_path: Pa
 def test_an_empty_allow_list_starts(tmp_path: Path) -> None:
     house = Listening(tmp_path)
     house.allow()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        house.port = probe.getsockname()[1]
+    house.port = free_port()
     with process(house) as running:
         assert running.stderr is not None
         assert '"clients": 0' in running.stderr.readline()

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count, islice
+from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import msgspec
@@ -129,7 +130,9 @@ class RemoteKeyService:
         self._where = address
         self._address = parse_address(address, "SUBS_KEYS_SERVICE")
         self._expected = f"spiffe://{settings.trust_domain}/keys"
-        self._contexts = Contexts(identity_files(settings), client_context)
+        files = identity_files(settings)
+        self._authority = files.authority
+        self._contexts = Contexts(files, client_context)
         self._ticks = ticks
         self._process = os.getpid()
         self._slots = threading.BoundedSemaphore(settings.connections)
@@ -150,6 +153,11 @@ class RemoteKeyService:
     def address(self) -> str:
         """Where the key service is, host:port."""
         return self._where
+
+    @property
+    def authority(self) -> Path:
+        """The authority that both ends believe."""
+        return self._authority
 
     def generation(self) -> int:
         """As ports.KeyService; no older than the notice of erasures while the service can be reached.
