@@ -35,6 +35,7 @@ from subscription_services.kernel.settings import HouseSettings, Settings, Slice
 from subscription_services.keys import KeyRing, KeySettings
 from subscription_services.keys import checks as keys_checks
 from subscription_services.keys import jobs as keys_jobs
+from subscription_services.ledger import pages as ledger_pages
 from subscription_services.ledger import retention
 from subscription_services.ledger.append import DatabaseEventLog
 from subscription_services.ledger.guards import missing_guards
@@ -42,7 +43,8 @@ from subscription_services.ledger.memory import FileMemory
 from subscription_services.ledger.settings import SETTINGS as LEDGER_SETTINGS
 from subscription_services.ledger.settings import LedgerSettings
 from subscription_services.ledger.stored import Log
-from subscription_services.ledger.verify import verification, verify_log
+from subscription_services.ledger.trust_policy import TrustPolicy, read_policy
+from subscription_services.ledger.verify import verification, verify_with_witnesses
 from subscription_services.storage.counters import DatabaseLimiter
 from subscription_services.storage.installation import check_stamp, log_origin_of, stamp
 from subscription_services.storage.migrate import check_revision
@@ -57,6 +59,7 @@ from subscription_services.web.routes import RouteTable
 T = TypeVar("T")
 PRODUCT = "Subscription Services"
 VERSION = "0.1.0"
+NOBODY = TrustPolicy()
 SLICES: tuple[Slice, ...] = (
     Slice("", HouseSettings), Slice("keys", KeySettings), identity.SETTINGS, mail.SETTINGS, billing.SETTINGS,
     LEDGER_SETTINGS,
@@ -64,7 +67,7 @@ SLICES: tuple[Slice, ...] = (
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
     *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS, *monitoring.OPERATIONS,
-    *retention.OPERATIONS,
+    *retention.OPERATIONS, *ledger_pages.OPERATIONS,
 )  # fmt: skip
 
 
@@ -139,7 +142,8 @@ def _assemble(
     access.know(registry)
     ledger_keys = ring.for_caller("ledger")
     log = Log(_log_origin(store, house, fresh), ledger_keys, FileMemory(house.data_path / "ledger.json", ledger_keys))
-    register = trust.make_register(live_checks(store, log))
+    policy = read_policy(settings.of(LedgerSettings).witness_policy)
+    register = trust.make_register(live_checks(store, log, policy, clock))
     outbox = DatabaseOutbox(JobKinds(job_kinds(settings, register)), random)
     pools: dict[str, Executor] = {
         "prepare": ThreadPoolExecutor(4, thread_name_prefix="prepare"),
@@ -203,11 +207,11 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
     ]  # fmt: skip
 
 
-def live_checks(store: Store, log: Log) -> list[Check]:
+def live_checks(store: Store, log: Log, policy: TrustPolicy = NOBODY, clock: Clock = system_clock) -> list[Check]:
     """Every live check of a promise whose control is whole."""
     built = [
         *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(), *keys_checks.checks(),
-        *trust.checks(lambda: verify_log(store, log)),
+        *trust.checks(lambda: verify_with_witnesses(store, log, policy, clock)),
     ]  # fmt: skip
     return [check for check in built if not check.missing]
 
@@ -220,6 +224,7 @@ def route_table(settings: Settings, registry: Registry | None = None) -> RouteTa
             *toolkit_routes(development=house.development), *landing.routes(), *identity.routes(),
             *access.routes(), *subscriptions.routes(), *billing.routes(settings.of(billing.BillingSettings), house),
             *mail.routes(), *trust.routes(),
+            *ledger_pages.routes(read_policy(settings.of(LedgerSettings).witness_policy)),
             *api_routes(registry or Registry(OPERATIONS), product=PRODUCT, version=VERSION),
         )
     )  # fmt: skip
@@ -285,7 +290,8 @@ def verify_ledger(settings: Settings) -> tuple[str, bool]:
     """What `subs ledger verify` prints, and whether all is well."""
     house = build(settings)
     try:
-        lines, well = verification(house.store, house.log)
+        policy = read_policy(settings.of(LedgerSettings).witness_policy)
+        lines, well = verification(house.store, house.log, policy, house.kernel.clock)
         return "\n".join(lines), well
     finally:
         house.close()

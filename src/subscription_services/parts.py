@@ -17,6 +17,9 @@ from subscription_services.jobs import run_worker
 from subscription_services.kernel.clock import system_clock, system_random
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.sequencer import run_sequencer
+from subscription_services.ledger.settings import LedgerSettings
+from subscription_services.ledger.trust_policy import read_policy
+from subscription_services.ledger.witnesses import Witnessing
 
 log = structlog.get_logger("parts")
 
@@ -59,9 +62,13 @@ def work() -> None:
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        ledger = house.settings.of(LedgerSettings)
+        policy = read_policy(ledger.witness_policy)
+        witnessing = Witnessing(house.store, house.log, policy, house.kernel.clock, ledger.witness_seconds)
+        lease = house.store.lease("ledger.sequencer")
         await asyncio.gather(
             run_worker(house.kernel, house.outbox, house.schedules, f"worker-{os.getpid()}", stop),
-            run_sequencer(house.store, house.log, house.kernel.clock, stop),
+            run_sequencer(house.store, house.log, house.kernel.clock, stop, witnessing=witnessing, lease=lease),
         )
 
     try:

@@ -16,6 +16,7 @@ WRITERS = {
     "kernel.attempts": {"PERFORM"},
     "kernel.deferred": {"PERFORM"},
     "ledger.sequencer": {"SEQUENCER"},
+    "ledger.witnesses": {"SEQUENCER"},
     "jobs.worker": {"OUTBOX"},
     "storage.counters": {"LIMITS"},
     "testing.world": {"PERFORM"},

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from subscription_services.kernel.actors import Role
+from subscription_services.ledger import pages
 from subscription_services.ledger import retention as r
+from subscription_services.ledger.publish import signed_size
+from subscription_services.ledger.sequencer import sequence
+from subscription_services.ledger.tiles import bundle_path
 from subscription_services.testing import Case, World
 
 KEEP = r.KeepFor(400)
@@ -17,7 +21,15 @@ def _released(world: World) -> r.ReleaseHold:
     return r.ReleaseHold(placed.id, "The claim was settled.")
 
 
+def _bundle(world: World) -> pages.ReadBundle:
+    """The path of a bundle that is signed."""
+    world.run(sequence(world.house.store, world.house.log, world.clock))
+    with world.house.store.reading() as connection:
+        return pages.ReadBundle(bundle_path(0, signed_size(connection)))
+
+
 CASES = [
+    Case("ledger.bundle", lambda w: (w.team(Role.AUDITOR), _bundle(w)), lambda w: (w.team(Role.SUPPORT), _bundle(w))),
     Case("ledger.keep_for", lambda w: (w.system("app.prepare"), KEEP), lambda w: (w.team(*Role), KEEP)),
     Case("ledger.prune", lambda w: (w.system("ledger.retention"), PRUNE), lambda w: (w.team(*Role), PRUNE)),
     Case("ledger.hold", lambda w: (w.team(Role.SECURITY), HOLD), lambda w: (w.team(Role.ADMINISTRATOR), HOLD)),

@@ -88,6 +88,14 @@ class MemoryMissing(LogRefused):
     """The file with the last signed checkpoint is gone or damaged, though checkpoints were signed."""
 
 
+class WitnessFailed(LedgerError):
+    """A witness answered something that its protocol (C2SP tlog-witness) does not allow, or not in time."""
+
+
+class WitnessMoved(WitnessFailed):
+    """The witness cosigned a newer checkpoint of ours between two requests: ask again."""
+
+
 class LogTampered(LedgerError):
     """Verification failed. `index` is the first bad entry, None where the damage is outside the entries.
 

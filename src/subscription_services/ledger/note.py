@@ -130,18 +130,23 @@ def verifier_key(verifier: Ed25519Verifier) -> str:
 
 def parse_verifier_key(vkey: str) -> Ed25519Verifier:
     """Read a vkey. Raises MalformedVerifierKey when it is not Ed25519, or its parts do not fit each other."""
+    name, key = parse_vkey(vkey, ED25519)
+    return Ed25519Verifier(name, key)
+
+
+def parse_vkey(vkey: str, algorithm: int) -> tuple[str, bytes]:
+    """Name and 32-byte key of a vkey of the given signature type. Raises MalformedVerifierKey."""
     name, plus, rest = vkey.partition("+")
     identifier, second_plus, encoded = rest.partition("+")
     try:
         key = _from_base64(encoded)
     except ValueError:
         raise MalformedVerifierKey("the key is not base64") from None
-    if not plus or not second_plus or len(key) != 1 + _KEY_BYTES or key[0] != ED25519:
-        raise MalformedVerifierKey("not an Ed25519 verifier key")
-    verifier = Ed25519Verifier(name, key[1:])
-    if identifier != verifier.key_id.hex():
+    if not plus or not second_plus or len(key) != 1 + _KEY_BYTES or key[0] != algorithm or not is_key_name(name):
+        raise MalformedVerifierKey(f"not a verifier key of type 0x{algorithm:02x}")
+    if identifier != key_id(name, algorithm, key[1:]).hex():
         raise MalformedVerifierKey("the key id does not belong to this name and key")
-    return verifier
+    return name, key[1:]
 
 
 def sign_note(text: str, signers: Sequence[Ed25519Signer], others: Sequence[NoteSignature] = ()) -> bytes:
@@ -186,6 +191,11 @@ def parse_note(note: bytes) -> tuple[str, tuple[NoteSignature, ...]]:
     if len(signatures) > MAX_SIGNATURES:
         raise MalformedNote("the note has too many signatures")
     return body + "\n", signatures
+
+
+def parse_signatures(lines: bytes) -> tuple[NoteSignature, ...]:
+    """Signature lines that stand alone, as a witness answers them; nothing verified. Raises MalformedNote."""
+    return parse_note(b"-\n\n" + lines)[1]
 
 
 def open_note(note: bytes, known: Sequence[Verifier]) -> Note:

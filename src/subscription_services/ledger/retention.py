@@ -137,7 +137,7 @@ def place_hold(tx: Transaction, ctx: Context, request: PlaceHold) -> Change[Hold
     if request.since and request.until and request.until <= request.since:
         raise Invalid(fields={"until": "The end lies before the beginning."})
     tx.keys.ensure_subject(ctx.actor.id)
-    values = {
+    values: dict[str, Any] = {
         "id": ctx.ids.new("hol"), "subject": request.subject, "since": request.since, "until": request.until,
         "placed_by": ctx.actor.id, "placed_at": ctx.now,
     }  # fmt: skip

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from subscription_services.kernel.clock import Clock
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.ports import Store, Writer
+from subscription_services.storage.lease import Lease
 
 from . import model
 from .checkpoint import Checkpoint, sign_checkpoint
@@ -32,7 +33,10 @@ from .memory import Remembered
 from .stored import Log, check_cursors, check_memory, read_tile, root_at, tree_size, waiting_rows, write_tiles
 from .tiles import grow, read_edge
 from .tree import hash_leaf
+from .witnesses import Witnessing
 
+_PATIENCE = 15.0
+"""Seconds that the first signature waits for witnesses that do not answer."""
 BATCH = 2048
 """Events of one writer that get their index in one transaction."""
 _LOCK = 0x6C6564676572
@@ -111,19 +115,47 @@ async def adopt(store: Store, log: Log) -> Checkpoint:
     return known[0]
 
 
-async def run_sequencer(store: Store, log: Log, clock: Clock, stop: asyncio.Event, interval: float = 0.5) -> None:
-    """Sequence every `interval` seconds until `stop` is set. A refusal is an alarm; it goes on trying."""
-    while not stop.is_set():
-        try:
-            await sequence(store, log, clock)
-        except (LedgerError, SQLAlchemyError) as error:
-            log_lines.critical("ledger.refused", kind=type(error).__name__, error=str(error))
-        except (DomainError, OSError) as error:
-            log_lines.error("ledger.unavailable", error=str(error))
-        try:
-            await asyncio.wait_for(stop.wait(), interval)
-        except TimeoutError:
-            continue
+async def run_sequencer(
+    store: Store, log: Log, clock: Clock, stop: asyncio.Event, interval: float = 0.5,
+    witnessing: Witnessing | None = None, lease: Lease | None = None,
+) -> None:  # fmt: skip
+    """Sequence every `interval` seconds until `stop` is set, while the `lease` is held. A refusal is an alarm; it goes
+    on trying. Witnesses are asked once before anything is signed, and from then on beside the signing.
+    """
+    asking: asyncio.Task[None] | None = None
+    asked = asyncio.Event()
+    try:
+        while not stop.is_set():
+            leading = lease is None or await asyncio.to_thread(lease.hold)
+            if leading and asking is None and witnessing is not None and witnessing.policy.witnesses:
+                asking = asyncio.create_task(witnessing.run(stop, asked))
+                await asyncio.wait([asyncio.create_task(asked.wait())], timeout=_PATIENCE)
+            elif not leading and asking is not None:
+                asking.cancel()
+                asking = None
+            if leading:
+                await _turn(store, log, clock, witnessing)
+            try:
+                await asyncio.wait_for(stop.wait(), interval)
+            except TimeoutError:
+                continue
+    finally:
+        if asking is not None:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        if lease is not None:
+            lease.release()
+
+
+async def _turn(store: Store, log: Log, clock: Clock, witnessing: Witnessing | None) -> None:
+    try:
+        if witnessing is not None and witnessing.refusal is not None:
+            raise witnessing.refusal
+        await sequence(store, log, clock)
+    except (LedgerError, SQLAlchemyError) as error:
+        log_lines.critical("ledger.refused", kind=type(error).__name__, error=str(error))
+    except (DomainError, OSError) as error:
+        log_lines.error("ledger.unavailable", error=str(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,14 @@ class Log:
     _verifier: list[Ed25519Verifier] = field(default_factory=list, repr=False)
 
     def verifier(self) -> Ed25519Verifier:
-        """The public key that outsiders need."""
+        """The public key that signs now."""
         if not self._verifier:
-            self._verifier.append(Ed25519Verifier(self.origin, self._public_key()))
+            self._verifier.append(checkpoint_key(self.keys, self.origin))
         return self._verifier[0]
+
+    def verifiers(self) -> tuple[Ed25519Verifier, ...]:
+        """Every key that signed checkpoints of this log at some time; a later rotation adds its versions here."""
+        return (self.verifier(),)
 
     def signer(self) -> Ed25519Signer:
         """Signs checkpoints with the key that stays in the key service."""
@@ -48,20 +52,22 @@ class Log:
         if remembered is None:
             return None
         try:
-            checkpoint, _ = open_checkpoint(remembered.note.encode(), self.origin, [self.verifier()])
+            checkpoint, _ = open_checkpoint(remembered.note.encode(), self.origin, self.verifiers())
         except LedgerError as error:
             raise MemoryMissing(f"the remembered checkpoint is not one of this log: {error}") from error
         return checkpoint, remembered
 
-    def _public_key(self) -> bytes:
-        try:
-            return self.keys.public_key(SIGNING_PURPOSE)
-        except DomainError as error:
-            if error.code != "no-such-key":
-                raise
-        # the first signature makes the key; this text can never pass for a checkpoint
-        self.keys.sign(SIGNING_PURPOSE, b"first use")
-        return self.keys.public_key(SIGNING_PURPOSE)
+
+def checkpoint_key(keys: Keys, origin: str) -> Ed25519Verifier:
+    """The key that signs the checkpoints of the log `origin`; `keys` are those of the caller "ledger"."""
+    try:
+        return Ed25519Verifier(origin, keys.public_key(SIGNING_PURPOSE))
+    except DomainError as error:
+        if error.code != "no-such-key":
+            raise
+    # the first signature makes the key; this text can never pass for a checkpoint
+    keys.sign(SIGNING_PURPOSE, b"first use")
+    return Ed25519Verifier(origin, keys.public_key(SIGNING_PURPOSE))
 
 
 def tree_size(connection: Connection) -> int:

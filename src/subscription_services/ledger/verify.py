@@ -7,6 +7,7 @@ that helps only a checkpoint that somebody else kept, so without one the result 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,17 +16,24 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, text
 
-from subscription_services.kernel.ports import ReadStore
+from subscription_services.kernel.clock import Clock, system_clock
+from subscription_services.kernel.ports import ReadStore, Store
 
 from . import model
 from .checkpoint import Checkpoint, open_checkpoint
 from .entries import check_row
 from .errors import LedgerError, LogRefused, LogTampered
 from .minimum import Minimum, minimum_index, read_minimum
+from .note import open_note
 from .recount import Recount
 from .stored import Log, check_cursors, read_tile, tree_size, waiting_rows
 from .tiles import TILE_WIDTH, Tile, split_tile, tiles_of
 from .tree import hash_leaf
+from .trust_policy import TrustPolicy
+from .witnesses import Asked, confirm
+
+ALONE = TrustPolicy()
+UNASKED = Asked()
 
 
 class Assurance(StrEnum):
@@ -40,7 +48,7 @@ class Verified:
     """What was found in order: `size` entries under `root`, of which the first `witnessed` are proved to outsiders.
 
     `remembered` is the size in the copy beside the database (None when there is none), `waiting` counts the
-    events that have no index yet.
+    events that have no index yet. Entries below `minimum` were pruned. Just now `confirmed` of `witnesses` cosigned.
     """
 
     origin: str
@@ -51,6 +59,8 @@ class Verified:
     waiting: int
     witnessed: int | None
     minimum: int = 0
+    confirmed: int = 0
+    witnesses: int = 0
 
     @property
     def assurance(self) -> Assurance:
@@ -64,8 +74,11 @@ class _Anchor:
     where: str
 
 
-def verify_log(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> Verified:
-    """Verify everything; `outside` are checkpoints of this log that somebody else kept, as signed notes.
+def verify_log(
+    store: ReadStore, log: Log, outside: Sequence[bytes] = (), policy: TrustPolicy = ALONE, asked: Asked = UNASKED
+) -> Verified:
+    """Verify everything; `outside` are checkpoints of this log that somebody else kept, as signed notes, and `asked`
+    is what the witnesses of `policy` say just now (`witnesses.confirm`).
 
     Raises LogTampered at the first bad entry, MemoryMissing when the copy beside the database is damaged, and
     NoteError or MalformedCheckpoint when one of `outside` is not a checkpoint of this log.
@@ -75,7 +88,11 @@ def verify_log(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> Ver
     with store.reading() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        witnessed = [open_checkpoint(note, log.origin, [log.verifier()])[0] for note in outside]
+        notes = [*outside, *([asked.note] if policy.satisfied(asked.cosigned) else [])]
+        witnessed = [open_checkpoint(note, log.origin, log.verifiers())[0] for note in notes]
+        if asked.contradictions:
+            raise LogTampered(str(asked.contradictions[0]), min(tree_size(connection), asked.contradictions[0].size))
+        _check_cosignatures(connection, policy)
         signed = list(_stored_checkpoints(connection, log))
         anchors = [_Anchor(item.size, item.root, "a checkpoint in the store") for item in signed]
         if known is not None:
@@ -86,14 +103,22 @@ def verify_log(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> Ver
         return Verified(
             origin=log.origin, size=size, root=root, checkpoints=len(signed), remembered=known and known[0].size,
             waiting=_check_waiting(connection, log, size - minimum), minimum=minimum,
-            witnessed=max((item.size for item in witnessed), default=None),
+            witnessed=max((item.size for item in witnessed), default=None), confirmed=len(asked.cosigned),
+            witnesses=len(policy.witnesses),
         )  # fmt: skip
 
 
-def verification(store: ReadStore, log: Log, outside: Sequence[bytes] = ()) -> tuple[list[str], bool]:
-    """`verify_log` for a person: the lines of `subs ledger verify`, and whether all is well."""
+def verify_with_witnesses(store: Store, log: Log, policy: TrustPolicy, clock: Clock) -> Verified:
+    """Ask the witnesses, then `verify_log`. Not for the event loop: it runs one of its own."""
+    return verify_log(store, log, (), policy, asyncio.run(confirm(store, log, policy, clock)))
+
+
+def verification(
+    store: Store, log: Log, policy: TrustPolicy = ALONE, clock: Clock = system_clock
+) -> tuple[list[str], bool]:
+    """`verify_with_witnesses` for a person: the lines of `subs ledger verify`, and whether all is well."""
     try:
-        return report(verify_log(store, log, outside)), True
+        return report(verify_with_witnesses(store, log, policy, clock)), True
     except LogTampered as error:
         return [f"TAMPERED     {_where(error)}: {error}"], False
     except LedgerError as error:
@@ -121,6 +146,8 @@ def report(verified: Verified) -> list[str]:
         lines.append("outside      no copy of a checkpoint outside the store")
     else:
         lines.append(f"outside      own copy of the checkpoint of {verified.remembered} entries agrees")
+    if verified.witnesses:
+        lines.append(f"witnesses    {verified.confirmed} of {verified.witnesses} cosigned just now")
     if verified.witnessed is None:
         lines.append("unwitnessed  nothing found; a roll-back of store and own copy together could not be seen")
     else:
@@ -131,12 +158,32 @@ def report(verified: Verified) -> list[str]:
 def _stored_checkpoints(connection: Connection, log: Log) -> Iterator[Checkpoint]:
     for row in connection.execute(select(model.checkpoint).order_by(model.checkpoint.c.size)):
         try:
-            checkpoint, _ = open_checkpoint(row.note, log.origin, [log.verifier()])
+            checkpoint, _ = open_checkpoint(row.note, log.origin, log.verifiers())
         except LedgerError as error:
             raise LogTampered(f"the stored checkpoint of {row.size} entries is not signed: {error}") from error
         if (checkpoint.size, checkpoint.root) != (row.size, row.root):
             raise LogTampered(f"the stored checkpoint of {row.size} entries says something else than its row")
         yield checkpoint
+
+
+def _check_cosignatures(connection: Connection, policy: TrustPolicy) -> None:
+    """Every stored cosignature of a known witness is one of the checkpoint that it stands beside."""
+    columns = model.checkpoint.c
+    known = {key.label: key for key in policy.keys}
+    rows = connection.execute(
+        select(model.cosignature, columns.note).select_from(
+            model.cosignature.outerjoin(model.checkpoint, columns.size == model.cosignature.c.size)
+        )
+    )
+    for row in rows:
+        if row.note is None:
+            raise LogTampered(f"there is a cosignature for {row.size} entries and no such checkpoint")
+        key = known.get(row.witness)
+        try:
+            if key is not None:
+                open_note(row.note + row.line, [key])
+        except LedgerError as error:
+            raise LogTampered(f"the stored cosignature of {row.witness} is wrong: {error}") from error
 
 
 def _check_entries(connection: Connection, log: Log, anchors: Sequence[_Anchor]) -> tuple[int, bytes]:

@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from subscription_services.kernel.errors import StartError, StoreFull, Unavailable
 from subscription_services.kernel.ports import Writer
 
+from .lease import Lease, SessionLease
+
 T = TypeVar("T")
 THREADS = 8
 TRIES = 4
@@ -41,6 +43,7 @@ class PostgresStore:
     dialect = "postgresql"
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self.write_engine = make_engine(url, read_only=False)
         self._read_engine = make_engine(url, read_only=True)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
@@ -76,6 +79,10 @@ class PostgresStore:
 
     def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
         return self._pool.submit(lambda: _translated(lambda: self._transact(work)))
+
+    def lease(self, name: str) -> Lease:
+        """A lease of this name, one holder for all processes of the database."""
+        return SessionLease(self._url, name)
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)

@@ -24,6 +24,8 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine
 from subscription_services.kernel.errors import StartError, StoreFull, Unavailable
 from subscription_services.kernel.ports import Writer
 
+from .lease import FileLease, Lease
+
 T = TypeVar("T")
 GROUP_SIZE = 64
 BUSY_MILLISECONDS = 20_000
@@ -80,6 +82,7 @@ class SqliteStore:
             pass
         self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._turn = os.open(path.with_suffix(".turn"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = path
         self._thread = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -114,6 +117,10 @@ class SqliteStore:
         done: Future[object] = Future()
         self._units.put(_Unit(work, done))
         return done
+
+    def lease(self, name: str) -> Lease:
+        """A lease of this name, one holder for all processes of the file."""
+        return FileLease(self._path.with_suffix(f".{name}"))
 
     def close(self) -> None:
         self._units.put(None)
