@@ -8,12 +8,14 @@ new one; never both, never neither. Moving to the same root wraps everything und
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlcipher3
 
 from subscription_services.kernel.clock import Clock, Random
+from subscription_services.kernel.errors import StoreFull
 from subscription_services.keys import journal
 from subscription_services.keys.backup import KeyBackups, rule_of
 from subscription_services.keys.durable import write_durably
@@ -33,7 +35,7 @@ from .providers import HeldRoot, Wrapping, wrap_and_check
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """From one fingerprint to another; `keys` were wrapped anew, `copy` is the backup made after."""
+    """From one fingerprint to another; `keys` were wrapped anew, `copy` is the backup made after, if there was room."""
 
     left: str
     to: str
@@ -63,9 +65,12 @@ def move_root(directory: Path, settings: KeySettings, to: Address, clock: Clock,
             _keep(store_key_file(copies.directory, old.fingerprint), old, key)
             write_durably(store_key_file(directory, new.fingerprint), wrap_and_check(new, key, STORE_KEY))
             count = _switch(directory, settings, old, new, clock)
-            remember(directory, HeldRoot(new, key), to, copies.directory)
-            copy, _ = KeyBackups(copies, store, key).make(clock())
-            return Moved(old.fingerprint, new.fingerprint, count, copy.name)
+            copy = ""
+            # It is moved now, whatever follows; the next start notes what could not be noted here.
+            with suppress(OSError, KeyUnavailable, StoreFull):
+                remember(directory, HeldRoot(new, key), to, copies.directory)
+                copy = KeyBackups(copies, store, key).make(clock())[0].name
+            return Moved(old.fingerprint, new.fingerprint, count, copy)
         finally:
             os.close(use)
 
