@@ -6,8 +6,10 @@ import base64
 from pathlib import Path
 
 import pytest
+import sqlcipher3
 from playwright.sync_api import Browser
 
+from subscription_services.keys.roots.file import read_root
 from tests.stories.person import meet
 from tests.stories.running import start, unique
 from tests.stories.visitor import Visitor
@@ -20,6 +22,18 @@ def forms_of(text: str) -> list[bytes]:
     raw = text.encode()
     shifted = [base64.b64encode(b"\0" * pad + raw)[4:-4] for pad in range(3)]
     return [raw, text.encode("utf-16-le"), raw.hex().encode(), raw[::-1], *shifted]
+
+
+def opened(data: Path, copy: Path) -> bytes:
+    """All that is in a backup of the keys for somebody who has the root key: wrapped keys, and nobody's data."""
+    connection = sqlcipher3.connect(str(copy))
+    try:
+        connection.execute(f"PRAGMA key = \"x'{read_root(data / 'keys' / 'root.key').store_key().hex()}'\"")
+        text = "\n".join(connection.iterdump())
+    finally:
+        connection.close()
+    assert "CREATE TABLE data_key" in text
+    return text.encode("utf-8", "surrogateescape")
 
 
 def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browser) -> None:
@@ -57,6 +71,8 @@ def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browse
         "4242424242424242",
         "4242 4242 4242 4242",
     ]
+    copies = sorted((service.data / "key-backups").glob("keys-*.db"))
+    assert copies, "the keys were not backed up"
     files = [path for path in service.data.rglob("*") if path.is_file()]
     assert len(files) > 4
     public = service.certificate
@@ -69,5 +85,10 @@ def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browse
         if form in content
     ]  # fmt: skip
     assert found == []
+    inside = [
+        (canary, copy.name) for copy in copies for text in [opened(service.data, copy)] for canary in canaries
+        for form in forms_of(canary) if form in text
+    ]  # fmt: skip
+    assert inside == []
     for store in service.data.rglob("*.db"):
         assert not store.read_bytes().startswith(b"SQLite format 3"), store

@@ -98,6 +98,31 @@ def test_an_unencrypted_store_breaks_the_promise(world: World) -> None:
     assert "cache.db" in found.says
 
 
+def test_backups_of_the_keys_are_searched_wherever_they_are(place: tuple[Path, str], tmp_path: Path) -> None:
+    async def typed(doors: Doors, marker: str) -> int:
+        if spilled:
+            (elsewhere / "keys-1.db.log").write_bytes(marker.encode())
+        return 1
+
+    elsewhere, spilled = tmp_path / "elsewhere", False
+    with World.open(*place, SUBS_KEYS_BACKUP_DIRECTORY=str(elsewhere)) as world:
+        kernel, _, _ = room(world)
+        doors = Doors(kernel, world.house.settings, "", "", "")
+        world.house.ring.for_caller("keys").backup()
+        found = world.run(canary.nothing_readable(doors, typed))
+        assert (found.verdict, found.evidence["key_backups_searched"]) == (Verdict.KEPT, 1)
+        spilled = True
+        assert world.run(canary.nothing_readable(doors, typed)).verdict is Verdict.BROKEN
+        (elsewhere / "keys-1.db.log").unlink()
+        spilled = False
+        plain = sqlite3.connect(elsewhere / "keys-2.db")
+        plain.execute("CREATE TABLE t (x)")
+        plain.close()
+        found = world.run(canary.nothing_readable(doors, typed))
+        assert found.verdict is Verdict.BROKEN
+        assert "keys-2.db" in found.says
+
+
 def test_without_a_form_nothing_is_claimed(world: World, tmp_path: Path) -> None:
     async def work() -> Finding:
         async with bad(world, tmp_path, lambda method, path: answer("200 OK", body="<p>closed</p>")) as doors:

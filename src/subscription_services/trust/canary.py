@@ -16,7 +16,8 @@ from sqlalchemy import select
 from subscription_services.kernel.checks import Doors, Finding, Verdict
 from subscription_services.kernel.model import metadata
 from subscription_services.kernel.ports import ReadStore
-from subscription_services.kernel.settings import HouseSettings
+from subscription_services.kernel.settings import HouseSettings, Settings
+from subscription_services.keys import KeySettings
 
 from .transport import outside
 
@@ -27,6 +28,7 @@ ROWS = 2000
 """Newest rows of each table that are searched."""
 SQLITE_HEADER = b"SQLite format 3\x00"
 PLACE = "/sign-in"
+KEY_BACKUPS = "keys-*.db"
 TAKEN = frozenset({200, 303, 401, 404, 409, 422})
 """Answers of the form itself, as is one that shows again what was typed; others come from the layers before it."""
 
@@ -41,6 +43,15 @@ class Searched:
     size: int
     found: tuple[str, ...]
     plain: tuple[str, ...]
+    copies: int = 0
+    """How many of the files are backups of the keys."""
+
+    def and_also(self, other: Searched) -> Searched:
+        """What both searches saw."""
+        return Searched(
+            self.files + other.files, self.size + other.size, self.found + other.found, self.plain + other.plain,
+            self.copies + other.copies,
+        )  # fmt: skip
 
 
 async def nothing_readable(doors: Doors, typist: Typist | None = None) -> Finding:
@@ -55,12 +66,15 @@ async def nothing_readable(doors: Doors, typist: Typist | None = None) -> Findin
     await asyncio.to_thread(control.write_bytes, b"x" * (CHUNK - 5) + marker.encode() + b"x")
     try:
         seen = await asyncio.to_thread(search_files, data, wanted)
+        for place in places_elsewhere(doors.settings):
+            seen = seen.and_also(await asyncio.to_thread(search_files, place, wanted))
     finally:
         control.unlink(missing_ok=True)
     rows, tables = await asyncio.to_thread(search_rows, doors.kernel.store, wanted)
     found = [name for name in seen.found if not name.startswith(control.name)]
     evidence: dict[str, str | int] = {
         "fields_typed_into": typed, "files_searched": seen.files, "bytes_searched": seen.size,
+        "key_backups_searched": seen.copies,
         "newest_rows_searched": rows, "encodings_tried": len(wanted), "places_with_marker": len(found) + len(tables),
         "unencrypted_stores": len(seen.plain),
     }  # fmt: skip
@@ -96,7 +110,7 @@ def encodings(marker: str) -> Mapping[bytes, str]:
 
 def search_files(folder: Path, wanted: Mapping[bytes, str]) -> Searched:
     """Every regular file below `folder`. Raises OSError for one that cannot be read, ValueError for too much."""
-    found, plain, files, size = [], [], 0, 0
+    found, plain, files, size, copies = [], [], 0, 0, 0
     overlap = max(map(len, wanted)) - 1
     pattern = _pattern(wanted)
     for path in sorted(folder.rglob("*")):
@@ -104,6 +118,7 @@ def search_files(folder: Path, wanted: Mapping[bytes, str]) -> Searched:
             continue
         name = path.relative_to(folder).as_posix()
         files += 1
+        copies += path.match(KEY_BACKUPS)
         first = True
         for block, new in _blocks(path, overlap):
             if first and block.startswith(SQLITE_HEADER):
@@ -115,7 +130,14 @@ def search_files(folder: Path, wanted: Mapping[bytes, str]) -> Searched:
             if hit := pattern.search(block):
                 found.append(f"{name} ({wanted[hit[0]]})")
                 break
-    return Searched(files, size, tuple(found), tuple(plain))
+    return Searched(files, size, tuple(found), tuple(plain), copies)
+
+
+def places_elsewhere(settings: Settings) -> list[Path]:
+    """Where the service writes beside its data directory, as far as that is there."""
+    place = Path(settings.of(KeySettings).backup_directory or ".").resolve()
+    within = place.is_relative_to(settings.of(HouseSettings).data_path)
+    return [place] if settings.of(KeySettings).backup_directory and place.is_dir() and not within else []
 
 
 def search_rows(store: ReadStore, wanted: Mapping[bytes, str]) -> tuple[int, tuple[str, ...]]:
