@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from subs_verifier import NotWitnessed, open_checkpoint, parse_key, parse_policy
+from subs_verifier import NotWitnessed, open_checkpoint, parse_key, parse_policy, verify_statement
 from subs_verifier.witness.protocol import Cosigner
 from subs_verifier.witness.server import WitnessServer
 from subs_verifier.witness.state import State, make_state, watch
@@ -77,6 +77,12 @@ def test_the_log_grows_under_the_eyes_of_a_witness(alone: World, policy: str) ->
         head = open_checkpoint(published(alone, theirs).note, outsider, int(alone.clock().timestamp()))
         assert head.checkpoint.size > size
         assert [item.key.name for item in head.witnesses] == ["witness.example/w1"]
+        event = exported.grow(alone, 1)[0]
+        with pytest.raises(NotWitnessed):
+            verify_statement(exported.inclusion_file(alone, event)[0], outsider)
+        assert asked(alone, theirs).cosigned
+        statement = verify_statement(exported.inclusion_file(alone, event)[0], outsider)
+        assert (statement.finding, statement.head.witnessed) == (exported.SAYS, True)
         size = head.checkpoint.size
 
 

@@ -63,18 +63,40 @@ def personal_fields(keys: Keys, event: Event) -> dict[str, str]:
 
 
 def prove_inclusion(connection: Connection, event_id: str) -> Inclusion:
-    """Prove the event to outsiders against the newest checkpoint. Raises NoSuchEvent, NotSequenced."""
+    """Prove the event to outsiders against the checkpoint that most witnesses cosigned, else against the newest.
+
+    The cosignatures stand under the checkpoint. Raises NoSuchEvent, NotSequenced.
+    """
     row = connection.execute(joined().where(model.event.c.id == event_id)).first()
     if row is None:
         raise NoSuchEvent()
-    head = newest_checkpoint(connection)
-    if row.log_index is None or head is None or row.log_index >= head.size:
+    if row.log_index is None:
+        raise NotSequenced()
+    head, lines = _most_cosigned(connection, row.log_index)
+    if head is None or row.log_index >= head.size:
         raise NotSequenced()
     read = tile_reader(tree_size(connection), read_tile(connection))
     return Inclusion(
         index=row.log_index, entry=row.payload, proof=inclusion_proof(row.log_index, head.size, read),
-        checkpoint=head.note, size=head.size, root=head.root,
+        checkpoint=bytes(head.note) + lines, size=head.size, root=head.root,
     )  # fmt: skip
+
+
+def _most_cosigned(connection: Connection, index: int) -> tuple[Row[tuple[int, bytes, bytes, datetime]] | None, bytes]:
+    """The checkpoint to prove entry `index` against, and the lines of its witnesses."""
+    columns = model.cosignature.c
+    size = connection.execute(
+        select(columns.size)
+        .where(columns.size > index)
+        .group_by(columns.size)
+        .order_by(func.count().desc(), columns.size.desc())
+        .limit(1)
+    ).scalar()
+    if size is None:
+        return newest_checkpoint(connection), b""
+    head = connection.execute(select(model.checkpoint).where(model.checkpoint.c.size == size)).first()
+    lines = connection.execute(select(columns.line).where(columns.size == size).order_by(columns.witness)).scalars()
+    return head, b"".join(bytes(line) for line in lines)
 
 
 def prove_consistency(connection: Connection, old_size: int, new_size: int) -> tuple[bytes, ...]:
