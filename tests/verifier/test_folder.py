@@ -103,12 +103,25 @@ def test_retention_may_leave_out_entries_but_not_hashes(folder: Path) -> None:
         verify_folder(folder, POLICY)
     (folder / "minimum-index").write_text("256\n")
     report = verify_folder(folder, POLICY, all_from=256)
-    assert (report.entries, report.pruned, report.minimum_index) == (COUNT - 256, 1, 256)
+    assert (report.entries, report.absent, report.minimum_index) == (COUNT - 256, 1, 256)
     with pytest.raises(Tampered, match="demanded"):
         verify_folder(folder, POLICY, all_from=255)
     flip(folder / tile_name(0, 0), 0)
     with pytest.raises(Tampered):
         verify_folder(folder, POLICY)
+
+
+def test_the_tree_alone_for_who_may_not_read_entries(folder: Path) -> None:
+    leaves = [leaf(entry) for entry in ENTRIES]
+    (folder / tile_name("entries", 0)).unlink()
+    (folder / tile_name("entries", 2, 88)).unlink()
+    report = verify_folder(folder, POLICY, hashes_only=True, since=checkpoint(leaves[:300]))
+    assert (report.entries, report.absent, report.tiles) == (256, 2, 4)
+    with pytest.raises(Tampered, match="missing"):
+        verify_folder(folder, POLICY)
+    flip(folder / tile_name("entries", 1), 5)
+    with pytest.raises(Tampered):
+        verify_folder(folder, POLICY, hashes_only=True)
 
 
 @pytest.mark.parametrize("text", ["601", "-1", "01", "x", "", "1\n\n", "9" * 40])

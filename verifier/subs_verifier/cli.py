@@ -78,15 +78,14 @@ def _consistency(options: argparse.Namespace, policy: Policy, now: int) -> tuple
 def _folder(options: argparse.Namespace, policy: Policy, now: int) -> tuple[Head, list[str]]:
     since = None if options.since is None else read_file(options.since, MAX_NOTE_BYTES)
     found = verify_folder(
-        options.folder, policy, since=since, all_from=options.all_from, now=now, max_entries=options.max_entries,
-        progress=_show_progress if sys.stderr.isatty() else None,
+        options.folder, policy, since=since, all_from=options.all_from, hashes_only=options.hashes_only, now=now,
+        max_entries=options.max_entries, progress=_show_progress if sys.stderr.isatty() else None,
     )  # fmt: skip
     lines = [f"folder: {found.entries} entries hashed, {found.tiles} tiles worked out again"]
     if found.minimum_index:
-        lines.append(
-            f"pruned: the log keeps entries from {found.minimum_index} on; {found.pruned} bundles below are absent, "
-            "their hashes were verified"
-        )
+        lines.append(f"pruned: the log keeps entries from {found.minimum_index} on")
+    if found.absent:
+        lines.append(f"absent: {found.absent} entry bundles; their hashes were verified, what they say was not")
     if found.extends is not None:
         lines.append(f"extends: the older checkpoint of {found.extends.size} entries")
     return found.head, lines
@@ -173,7 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     one = command("folder", "Verify a whole exported log.")
     one.add_argument("folder", type=Path)
     one.add_argument("--since", type=Path, help="an older checkpoint, which the log must extend")
-    one.add_argument("--all-from", type=_count, help="accept no absent entry from this index on")
+    which = one.add_mutually_exclusive_group()
+    which.add_argument("--all-from", type=_count, help="accept no absent entry from this index on")
+    which.add_argument("--hashes-only", action="store_true", help="entries may be absent: verify the tree alone")
     one.add_argument("--max-entries", type=_count, default=MAX_ENTRIES)
     one = command("statement", "Verify what a check of the security page left in the log.")
     one.add_argument("proof", type=Path, help=".tlog-proof file that carries the entry")

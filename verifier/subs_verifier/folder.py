@@ -41,24 +41,25 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
-    """What was verified: `entries` whole entries, the hashes of all, `tiles` files. `pruned` bundles are absent."""
+    """What was verified: `entries` whole entries, the hashes of all, `tiles` files. `absent` bundles were not there."""
 
     head: Head
     entries: int
     tiles: int
     minimum_index: int
-    pruned: int
+    absent: int
     extends: Checkpoint | None = None
 
 
 def verify_folder(
-    place: Path, policy: Policy, *, since: bytes | None = None, all_from: int | None = None, now: int | None = None,
-    max_entries: int = MAX_ENTRIES, progress: Progress | None = None,
+    place: Path, policy: Policy, *, since: bytes | None = None, all_from: int | None = None, hashes_only: bool = False,
+    now: int | None = None, max_entries: int = MAX_ENTRIES, progress: Progress | None = None,
 ) -> FolderReport:  # fmt: skip
     """Verify the log in the folder `place`.
 
     `since` is an older checkpoint of the same log, kept by the caller, which the log must extend; `all_from` is an
-    index from which on no entry may be absent, whatever the log says. Raises VerifierError.
+    index from which on no entry may be absent, whatever the log says. `hashes_only` lets any entry bundle be absent,
+    for who may read the tree and not the entries; what is there is verified. Raises VerifierError.
     """
     head = open_checkpoint(read_file(place / "checkpoint", MAX_NOTE_BYTES), policy, now)
     size = head.checkpoint.size
@@ -68,26 +69,30 @@ def verify_folder(
     if all_from is not None and minimum > all_from:
         raise Tampered(f"entries from {all_from} on are demanded and the log keeps only those from {minimum} on")
     old = None if since is None else _older(since, policy, head.checkpoint)
-    walk = _Walk(place, size, _earlier(place, size), minimum, old, progress)
+    needed = size if hashes_only and all_from is None else minimum // WIDTH * WIDTH
+    walk = _Walk(place, size, _earlier(place, size), needed, old, progress)
     walk.run()
     if walk.root() != head.checkpoint.root:
         raise Tampered("the tiles are not those of the signed root")
-    return FolderReport(head, walk.entries, walk.tiles, minimum, walk.pruned, old)
+    return FolderReport(head, walk.entries, walk.tiles, minimum, walk.absent, old)
 
 
 class _Walk:
-    """Goes through the log once. `levels` holds what is not yet in a full tile, level by level."""
+    """Goes through the log once. From the entry `needed` on none may be absent.
+
+    `levels` holds what is not yet in a full tile, level by level.
+    """
 
     def __init__(
-        self, place: Path, size: int, earlier: dict[tuple[int | str, int], list[int]], minimum: int,
+        self, place: Path, size: int, earlier: dict[tuple[int | str, int], list[int]], needed: int,
         old: Checkpoint | None, progress: Progress | None,
     ) -> None:  # fmt: skip
-        self._place, self._size, self._earlier, self._minimum = place, size, earlier, minimum
+        self._place, self._size, self._earlier, self._needed = place, size, earlier, needed
         self._old, self._progress = old, progress
         self._edge = b""
         self._levels: list[list[bytes]] = []
         self._done: list[int] = []
-        self.entries = self.tiles = self.pruned = 0
+        self.entries = self.tiles = self.absent = 0
 
     def run(self) -> None:
         for index in range(-(-self._size // WIDTH)):
@@ -113,8 +118,8 @@ class _Walk:
         if os.path.lexists(self._place / bundle_name):
             self._check_bundle(bundle_name, index, width, hashes)
             self.entries += width
-        elif (index + 1) * WIDTH <= self._minimum:
-            self.pruned += 1
+        elif index * WIDTH + width <= self._needed:
+            self.absent += 1
         else:
             raise Tampered(f"entries {index * WIDTH} and following are missing ({bundle_name})")
         for part in self._earlier.pop((ENTRIES, index), ()):
