@@ -37,14 +37,16 @@ from subscription_services.keys import checks as keys_checks
 from subscription_services.keys import jobs as keys_jobs
 from subscription_services.ledger import pages as ledger_pages
 from subscription_services.ledger import retention
+from subscription_services.ledger.adoption import OPERATIONS as ADOPTION
 from subscription_services.ledger.append import DatabaseEventLog
+from subscription_services.ledger.checkpoint import Checkpoint
 from subscription_services.ledger.guards import missing_guards
 from subscription_services.ledger.memory import FileMemory
 from subscription_services.ledger.settings import SETTINGS as LEDGER_SETTINGS
 from subscription_services.ledger.settings import LedgerSettings
 from subscription_services.ledger.stored import Log
 from subscription_services.ledger.trust_policy import TrustPolicy, read_policy
-from subscription_services.ledger.verify import verification, verify_with_witnesses
+from subscription_services.ledger.verify import report, verification, verify_stored, verify_with_witnesses
 from subscription_services.storage.counters import DatabaseLimiter
 from subscription_services.storage.installation import check_stamp, log_origin_of, stamp
 from subscription_services.storage.migrate import check_revision
@@ -67,7 +69,7 @@ SLICES: tuple[Slice, ...] = (
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
     *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS, *monitoring.OPERATIONS,
-    *retention.OPERATIONS, *ledger_pages.OPERATIONS,
+    *retention.OPERATIONS, *ledger_pages.OPERATIONS, *ADOPTION,
 )  # fmt: skip
 
 
@@ -284,6 +286,16 @@ def record(settings: Settings, happening: Callable[[House], Coroutine[Any, Any, 
 def present(settings: Settings) -> monitoring.Present:
     """What runs now, for the record of a start."""
     return monitoring.Present(VERSION, storage.head(), settings, SLICES)
+
+
+def verify_for_adoption(house: House) -> tuple[str, Checkpoint]:
+    """Verify the stored log without what is remembered outside it; what to show, and the checkpoint to adopt.
+
+    Raises LogTampered and MemoryMissing; nothing is adopted then.
+    """
+    policy = read_policy(house.settings.of(LedgerSettings).witness_policy)
+    verified, head = verify_stored(house.store, house.log, policy, house.kernel.clock)
+    return "\n".join(report(verified)), head
 
 
 def verify_ledger(settings: Settings) -> tuple[str, bool]:

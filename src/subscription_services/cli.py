@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from subscription_services import key_commands
@@ -139,6 +141,44 @@ def ledger_verify() -> None:
     report, well = app.verify_ledger(app.read_settings(os.environ))
     print(report)
     raise typer.Exit(0 if well else 1)
+
+
+@ledger_cli.command("export")
+def ledger_export(
+    folder: Path, email: Annotated[str, typer.Option(help="An auditor or the security role.", prompt="E-mail")] = ""
+) -> None:
+    """Bring a copy of the whole log in FOLDER up to date (C2SP tlog-tiles).
+
+    Each bundle of entries that is read is recorded. Interrupted, it goes on where it was; verify the copy with
+    subs-verify.
+    """
+    from subscription_services import log_commands
+
+    with Progress(console=out, transient=True) as bar:
+        task = bar.add_task("Entries", total=None)
+        done = log_commands.export_log(
+            os.environ, email, folder, lambda now, total: bar.update(task, completed=now, total=total)
+        )
+    out.print(f"{folder}: {done.checkpoint.size} entries, {done.checkpoint.size - done.before} of them new.")
+    out.print(f"root {done.checkpoint.root.hex()}")
+    if done.minimum:
+        out.print(f"Entries below {done.minimum} are past their time; their hashes are there.")
+
+
+@ledger_cli.command("adopt")
+def ledger_adopt(
+    reason: Annotated[str, typer.Option(help="Why, for the log.", prompt="Reason")] = "",
+    email: Annotated[str, typer.Option(help="Somebody with the security role.", prompt="E-mail")] = "",
+) -> None:
+    """Trust the store's newest checkpoint on this machine: a new machine, or one that lost its ledger.json.
+
+    The sequencer remembers the last checkpoint outside the database and refuses to sign when it does not find it
+    there. Adopting says: this database is the right one. Run it on the machine whose worker refuses, once you made
+    sure that nobody turned the database back. The whole log is verified first, and the decision is recorded.
+    """
+    from subscription_services import log_commands
+
+    out.print(log_commands.adopt_log(os.environ, email, reason, lambda shown: typer.confirm(f"{shown}\nTrust this?")))
 
 
 def main() -> None:

@@ -52,13 +52,20 @@ def signed_in(environment: Mapping[str, str], email: str) -> Iterator[Act]:
 
     Raises what `call` raises.
     """
+    with signed_in_client(environment, email) as client:
+        yield lambda name, given: _send(client, _find(name), given)
+
+
+@contextmanager
+def signed_in_client(environment: Mapping[str, str], email: str) -> Iterator[httpx.Client]:
+    """The same as a client that carries the session of the person."""
     house = app.read_settings(environment).of(HouseSettings)
     origin = house.public_url
     certificate = str(app.certificate(house).certificate)
     with httpx.Client(base_url=origin, verify=certificate, trust_env=False) as client:
         try:
             client.headers["authorization"] = f"Bearer {_sign_in(client, email)}"
-            yield lambda name, given: _send(client, _find(name), given)
+            yield client
         except httpx.HTTPError as error:
             raise Unavailable(f"The service at {origin} does not answer. Is it running? (make run)") from error
         finally:

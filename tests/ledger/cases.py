@@ -5,7 +5,9 @@ from __future__ import annotations
 from subscription_services.kernel.actors import Role
 from subscription_services.ledger import pages
 from subscription_services.ledger import retention as r
+from subscription_services.ledger.adoption import AdoptCheckpoint
 from subscription_services.ledger.publish import signed_size
+from subscription_services.ledger.queries import newest_checkpoint
 from subscription_services.ledger.sequencer import sequence
 from subscription_services.ledger.tiles import bundle_path
 from subscription_services.testing import Case, World
@@ -28,7 +30,17 @@ def _bundle(world: World) -> pages.ReadBundle:
         return pages.ReadBundle(bundle_path(0, signed_size(connection)))
 
 
+def _head(world: World) -> AdoptCheckpoint:
+    """The newest signed checkpoint."""
+    world.run(sequence(world.house.store, world.house.log, world.clock))
+    with world.house.store.reading() as connection:
+        row = newest_checkpoint(connection)
+    assert row is not None
+    return AdoptCheckpoint(row.size, row.root.hex(), "The machine was replaced.")
+
+
 CASES = [
+    Case("ledger.adopt", lambda w: (w.team(Role.SECURITY), _head(w)), lambda w: (w.team(Role.AUDITOR), _head(w))),
     Case("ledger.bundle", lambda w: (w.team(Role.AUDITOR), _bundle(w)), lambda w: (w.team(Role.SUPPORT), _bundle(w))),
     Case("ledger.keep_for", lambda w: (w.system("app.prepare"), KEEP), lambda w: (w.team(*Role), KEEP)),
     Case("ledger.prune", lambda w: (w.system("ledger.retention"), PRUNE), lambda w: (w.team(*Role), PRUNE)),

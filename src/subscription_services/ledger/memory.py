@@ -47,6 +47,23 @@ class Memory(Protocol):
         yield
 
 
+class Forgotten:
+    """A memory that never held anything: for verifying a store by itself."""
+
+    def load(self) -> Remembered | None:
+        """See `Memory`."""
+        return None
+
+    def save(self, remembered: Remembered) -> None:
+        """Refuses: raises MemoryMissing."""
+        raise MemoryMissing("there is no place to remember a checkpoint")
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """See `Memory`."""
+        yield
+
+
 class _Kept(msgspec.Struct, frozen=True):
     remembered: Remembered
     mac: bytes

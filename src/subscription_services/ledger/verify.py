@@ -22,9 +22,11 @@ from subscription_services.kernel.ports import ReadStore, Store
 from . import model
 from .checkpoint import Checkpoint, open_checkpoint
 from .entries import check_row
-from .errors import LedgerError, LogRefused, LogTampered
+from .errors import LedgerError, LogRefused, LogTampered, MemoryMissing
+from .memory import Forgotten
 from .minimum import Minimum, minimum_index, read_minimum
 from .note import open_note
+from .queries import newest_checkpoint
 from .recount import Recount
 from .stored import Log, check_cursors, read_tile, tree_size, waiting_rows
 from .tiles import TILE_WIDTH, Tile, split_tile, tiles_of
@@ -111,6 +113,19 @@ def verify_log(
 def verify_with_witnesses(store: Store, log: Log, policy: TrustPolicy, clock: Clock) -> Verified:
     """Ask the witnesses, then `verify_log`. Not for the event loop: it runs one of its own."""
     return verify_log(store, log, (), policy, asyncio.run(confirm(store, log, policy, clock)))
+
+
+def verify_stored(store: Store, log: Log, policy: TrustPolicy, clock: Clock) -> tuple[Verified, Checkpoint]:
+    """Verify without what this machine remembers, which may be lost, and give the newest signed checkpoint.
+
+    Raises MemoryMissing when there is none.
+    """
+    verified = verify_with_witnesses(store, Log(log.origin, log.keys, Forgotten()), policy, clock)
+    with store.reading() as connection:
+        row = newest_checkpoint(connection)
+    if row is None:
+        raise MemoryMissing("the store has no signed checkpoint to adopt")
+    return verified, open_checkpoint(row.note, log.origin, log.verifiers())[0]
 
 
 def verification(
