@@ -9,11 +9,12 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import seal, signin, trees, verify, web, writes
+from bench import kms, seal, signin, trees, verify, web, writes
 from bench.measure import Ratio
 
 ALL = {
     "seal": seal.run,
+    "kms": kms.run,
     "trees": trees.run,
     "verify": verify.run,
     "writes": writes.run,
