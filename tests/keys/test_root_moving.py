@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from subscription_services.keys import KeySettings, KeyUnavailable, RootKeyMissing, RootKeyWrong, Verb
+from subscription_services.keys import KeySettings, KeyUnavailable, RootKeyMissing, RootKeyWrong, Verb, durable
 from subscription_services.keys.roots import belonging, moving
 from subscription_services.keys.roots.address import parse
 from subscription_services.keys.roots.moving import move_root
@@ -172,7 +172,7 @@ def _files(directory: Path) -> list[Path]:
 
 def _killed(house: House, target: str, line: int) -> bool:
     """Move in a child that is gone at the given line of our code; True when it got to the end first."""
-    files = {moving.__file__, belonging.__file__, belonging.write_durably.__code__.co_filename}
+    files = {moving.__file__, belonging.__file__, durable.__file__}
     child = os.fork()
     if child == 0:
         left = line

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ class TransitServer:
     requests: list[str] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
 
-    def start(self) -> TransitServer:
+    def start(self, tls: ssl.SSLContext | None = None) -> TransitServer:
         transit = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -84,13 +85,16 @@ class TransitServer:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     @property
     def origin(self) -> str:
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        scheme = "https" if isinstance(self._server.socket, ssl.SSLSocket) else "http"
+        return f"{scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     def stop(self) -> None:
         assert self._server is not None

@@ -110,7 +110,9 @@ class _Service:
             retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
         )  # fmt: skip
         self._address = address
-        self._client = library("boto3", "boto3").client(
+        # A session of its own: the library's shared one remembers credentials that were renewed or taken away.
+        session = library("boto3", "boto3").Session()
+        self._client = session.client(
             "kms", region_name=address.region, endpoint_url=address.endpoint or None, config=config
         )
 

@@ -90,7 +90,7 @@ def _switch(directory: Path, settings: KeySettings, old: RootProvider, new: Wrap
                 f"Wrong key: the key store is not under the root in SUBS_KEYS_ROOT.{read_mark(directory).text}"
             )
         store_id = tx.execute("SELECT value FROM meta WHERE name = 'store-id'").fetchone()[0]
-        rows = tx.execute("SELECT purpose, version, wrapped FROM kek").fetchall()
+        rows = tx.execute("SELECT purpose, version, wrapped FROM kek WHERE wrapped <> x''").fetchall()
         anew = []
         for purpose, version, wrapped in rows:
             context = kek_context(store_id, purpose, version)
