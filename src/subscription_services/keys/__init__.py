@@ -9,6 +9,7 @@ from .embedded import open_embedded
 from .errors import (
     BackupRefused,
     KeyConflict,
+    KeyInUse,
     KeyPolicyRefused,
     KeyStoreDamaged,
     KeyTampered,
@@ -28,6 +29,7 @@ from .ports import KeyService, RootProvider
 from .restore import Copy, Staged, restoring
 from .sealing import CallerKeys, KeyRing
 from .settings import KeySettings
+from .states import CallerUse, DataKey, Denial, KeyStates, PurposeState, Reason, VersionState
 
 __all__ = [
     "ACCOUNTING",
@@ -36,15 +38,20 @@ __all__ = [
     "BackupRefused",
     "Backups",
     "CallerKeys",
+    "CallerUse",
     "Copy",
+    "DataKey",
+    "Denial",
     "Grant",
     "JournalBatch",
     "JournalEntry",
     "KeyConflict",
+    "KeyInUse",
     "KeyPolicyRefused",
     "KeyRing",
     "KeyService",
     "KeySettings",
+    "KeyStates",
     "KeyStoreDamaged",
     "KeyTampered",
     "KeyUnavailable",
@@ -53,6 +60,8 @@ __all__ = [
     "NoSuchKey",
     "Outcome",
     "Policy",
+    "PurposeState",
+    "Reason",
     "RootKeyMissing",
     "RootKeyUnsafe",
     "RootKeyWrong",
@@ -62,6 +71,7 @@ __all__ = [
     "SubjectErased",
     "Tombstone",
     "Verb",
+    "VersionState",
     "open_embedded",
     "open_ring",
     "restoring",

@@ -73,7 +73,7 @@ def open_local(
                 ErasureFile(directory / ERASURES),
                 clock,
                 random,
-                settings.journal_window,
+                settings,
                 KeyBackups(rule_of(settings, directory), store_file, root.store_key()),
             )
             remember(directory, root, parse(settings.root), rule_of(settings, directory).directory)

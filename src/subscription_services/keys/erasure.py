@@ -49,9 +49,8 @@ def purpose_of(tx: Tx, subject: str) -> str | None:
 
 
 def since(tx: Tx, generation: int) -> Erasures:
-    rows = tx.execute(
-        "SELECT generation, subject FROM tombstone WHERE generation > ? ORDER BY generation", (generation,)
-    ).fetchall()
+    """The subjects of all notices after `generation`."""
+    rows = tx.execute("SELECT number, subject FROM notice WHERE number > ? ORDER BY number", (generation,)).fetchall()
     return Erasures(rows[-1][0] if rows else generation, tuple(row[1] for row in rows))
 
 

@@ -14,6 +14,7 @@ from subscription_services.kernel.errors import (
 __all__ = [
     "BackupRefused",
     "KeyConflict",
+    "KeyInUse",
     "KeyPolicyRefused",
     "KeyStoreDamaged",
     "KeyTampered",
@@ -104,3 +105,10 @@ class KeyStoreDamaged(StartError, KeyUnavailable):
 
     code = "key-store-damaged"
     message = "The key store is missing, cut short or damaged. Restore keys.db from its backup."
+
+
+class KeyInUse(Conflict):
+    """A version that other keys or data may still need is not destroyed."""
+
+    code = "key-in-use"
+    message = "This version of the key is still needed. Nothing was destroyed."

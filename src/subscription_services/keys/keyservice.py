@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from subscription_services.kernel.clock import Clock, Random
-from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.clock import Clock, Random, monotonic
+from subscription_services.kernel.errors import TooLarge
 
-from . import erasure, hierarchy, journal
+from . import erasure, hierarchy, journal, restrictions, rotation
+from . import renewal as renewal_of
 from .backup import KeyBackups
-from .errors import KeyConflict, KeyPolicyRefused, SubjectErased
+from .errors import KeyConflict, KeyPolicyRefused, NoSuchKey, SubjectErased
 from .hierarchy import Hierarchy
 from .model import (
     ACCOUNTING,
@@ -20,6 +22,7 @@ from .model import (
     Backup,
     Backups,
     Erasures,
+    FoundKey,
     JournalBatch,
     Kind,
     OpenedKey,
@@ -29,10 +32,15 @@ from .model import (
     check_name,
 )
 from .policy import Policy
-from .ports import RootProvider
+from .ports import MANY, RootProvider
+from .recorder import Recorder
+from .settings import KeySettings
+from .states import DataKey, Denial, KeyStates, Reason, RotationRule
 from .store import KeyStore, Tx
 
 T = TypeVar("T")
+READY_SECONDS = 1.0
+"""How long an answer of `ready` is good for, since strangers may ask."""
 
 
 class LocalKeyService:
@@ -46,19 +54,24 @@ class LocalKeyService:
         record_outside: erasure.ErasureFile,
         clock: Clock,
         random: Random,
-        journal_window: int,
+        settings: KeySettings,
         backups: KeyBackups,
+        ticks: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._policy = policy
         self._outside = record_outside
         self._clock = clock
         self._random = random
-        self._window = journal_window
+        self._rule = RotationRule(settings.rotate_days, settings.retire_days)
+        self._root = root
+        self._ticks = ticks
+        self._ready_at = float("-inf")
+        self._recorder = Recorder(store, policy, clock, settings)
         self._backups = backups
         self._signers: dict[tuple[str, bytes], Ed25519PrivateKey] = {}
         with store.writing() as tx:
-            self._hierarchy = Hierarchy(root, erasure.store_id(tx, random), random)
+            self._hierarchy = Hierarchy(root, erasure.store_id(tx, random), random, self._rotated)
             if hierarchy.purpose_of(tx, Kind.MAC, _ERASURES) is None:
                 self._hierarchy.create(tx, Kind.MAC, _ERASURES, _ERASURES, 32, clock())
         self._reconcile()
@@ -70,15 +83,15 @@ class LocalKeyService:
             raise KeyConflict("A key has 16 to 64 bytes.")
 
         def work(tx: Tx) -> None:
-            self._policy.check(caller, Verb.CREATE, kind, check_name(purpose))
+            self._check(tx, caller, Verb.CREATE, kind, check_name(purpose))
             existing = hierarchy.purpose_of(tx, kind, check_name(name))
             if existing is None:
                 self._hierarchy.create(tx, kind, purpose, name, length, self._clock())
             elif existing != purpose:
                 raise KeyConflict(f"The {kind} key {name} exists with the purpose {existing}.")
 
-        if not (self._policy.allows(caller, Verb.CREATE, kind, purpose) and self._exists(kind, purpose, name)):
-            self._journaled(caller, Verb.CREATE, kind, purpose, name, work)
+        if not (self._policy.allows(caller, Verb.CREATE, kind, purpose) and self._exists(caller, kind, purpose, name)):
+            self._recorder.journaled(caller, Verb.CREATE, kind, purpose, name, work)
 
     def open(self, caller: str, kind: Kind, name: str, version: int | None = None, reserve: int = 0) -> OpenedKey:
         verb = Verb.EXPORT if kind is Kind.SECRET else Verb.UNWRAP
@@ -88,83 +101,211 @@ class LocalKeyService:
         def work(tx: Tx) -> OpenedKey:
             self._policy.check_any(caller, verb, kind)
             key = hierarchy.find(tx, kind, check_name(name), version)
-            self._policy.check(caller, verb, kind, key.purpose)
+            self._check(tx, caller, Verb.RECALL if key.closed else verb, kind, key.purpose)
             if reserve:
                 if key.uses + reserve > AES_GCM_LIMIT:
                     key = self._hierarchy.create(tx, kind, key.purpose, name, 32, self._clock())
                 self._hierarchy.reserve(tx, key, reserve)
             return OpenedKey(key.purpose, key.version, self._hierarchy.unwrap(tx, key), reserve)
 
-        return self._journaled(caller, verb, kind, "", name, work)
+        return self._recorder.journaled(caller, verb, kind, "", name, work)
+
+    def open_many(self, caller: str, kind: Kind, names: Iterable[str]) -> tuple[FoundKey, ...]:
+        return tuple(self._found(caller, kind, name) for name in _at_once(names))
+
+    def _found(self, caller: str, kind: Kind, name: str) -> FoundKey:
+        try:
+            return FoundKey(name, self.open(caller, kind, name))
+        except SubjectErased:
+            return FoundKey(name, None, erased=True)
+        except NoSuchKey:
+            return FoundKey(name, None)
 
     def destroy(self, caller: str, subject: str, reason: str) -> None:
         def work(tx: Tx) -> None:
             self._policy.check_any(caller, Verb.DESTROY, Kind.SUBJECT)
             purpose = hierarchy.purpose_of(tx, Kind.SUBJECT, check_name(subject))
             if purpose is not None:
-                self._policy.check(caller, Verb.DESTROY, Kind.SUBJECT, purpose)
+                self._check(tx, caller, Verb.DESTROY, Kind.SUBJECT, purpose)
             erasure.erase(tx, subject, purpose or "", reason, self._clock())
 
-        self._journaled(caller, Verb.DESTROY, Kind.SUBJECT, "", subject, work)
+        self._recorder.journaled(caller, Verb.DESTROY, Kind.SUBJECT, "", subject, work)
         self._reconcile()
         self._store.forget_deleted()
 
     def sign(self, caller: str, purpose: str, message: bytes) -> bytes:
         def work(tx: Tx) -> bytes:
-            self._policy.check(caller, Verb.SIGN, Kind.SIGN, purpose)
+            self._check(tx, caller, Verb.SIGN, Kind.SIGN, purpose)
             return self._signer(tx, purpose, None).sign(message)
 
-        return self._journaled(caller, Verb.SIGN, Kind.SIGN, purpose, purpose, work)
+        return self._recorder.journaled(caller, Verb.SIGN, Kind.SIGN, purpose, purpose, work)
 
     def public_key(self, caller: str, purpose: str, version: int | None = None) -> bytes:
         def work(tx: Tx) -> bytes:
-            self._policy.check(caller, Verb.PUBLISH, Kind.SIGN, purpose)
+            self._check(tx, caller, Verb.PUBLISH, Kind.SIGN, purpose)
             return self._signer(tx, purpose, version).public_key().public_bytes_raw()
 
-        return self._journaled(caller, Verb.PUBLISH, Kind.SIGN, purpose, purpose, work)
+        return self._recorder.journaled(caller, Verb.PUBLISH, Kind.SIGN, purpose, purpose, work)
 
     def wrap(self, caller: str, purpose: str, context: bytes, key: bytes) -> bytes:
         def work(tx: Tx) -> bytes:
-            self._policy.check(caller, Verb.WRAP, Kind.WRAP, check_name(purpose))
+            self._check(tx, caller, Verb.WRAP, Kind.WRAP, check_name(purpose))
             return self._hierarchy.wrap_foreign(tx, purpose, context, key, self._clock())
 
-        return self._journaled(caller, Verb.WRAP, Kind.WRAP, purpose, "", work)
+        return self._recorder.journaled(caller, Verb.WRAP, Kind.WRAP, purpose, "", work)
 
     def unwrap(self, caller: str, purpose: str, context: bytes, wrapped: bytes) -> bytes:
         def work(tx: Tx) -> bytes:
-            self._policy.check(caller, Verb.UNWRAP, Kind.WRAP, purpose)
+            self._check(tx, caller, Verb.UNWRAP, Kind.WRAP, purpose)
             return self._hierarchy.unwrap_foreign(tx, purpose, context, wrapped)
 
-        return self._journaled(caller, Verb.UNWRAP, Kind.WRAP, purpose, "", work)
+        return self._recorder.journaled(caller, Verb.UNWRAP, Kind.WRAP, purpose, "", work)
 
-    def rotate(self, caller: str, purpose: str) -> int:
+    def wrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        given = _at_once(keys)
+
+        def work(tx: Tx) -> tuple[bytes, ...]:
+            self._check(tx, caller, Verb.WRAP, Kind.WRAP, check_name(purpose))
+            now = self._clock()
+            return tuple(self._hierarchy.wrap_foreign(tx, purpose, context, key, now) for context, key in given)
+
+        return self._recorder.journaled(caller, Verb.WRAP, Kind.WRAP, purpose, "", work, max(1, len(given)))
+
+    def unwrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        given = _at_once(keys)
+
+        def work(tx: Tx) -> tuple[bytes, ...]:
+            self._check(tx, caller, Verb.UNWRAP, Kind.WRAP, purpose)
+            return tuple(self._hierarchy.unwrap_foreign(tx, purpose, context, wrapped) for context, wrapped in given)
+
+        return self._recorder.journaled(caller, Verb.UNWRAP, Kind.WRAP, purpose, "", work, max(1, len(given)))
+
+    def rewrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        given = _at_once(keys)
+
+        def work(tx: Tx) -> tuple[bytes, ...]:
+            self._check(tx, caller, Verb.UNWRAP, Kind.WRAP, purpose)
+            self._check(tx, caller, Verb.WRAP, Kind.WRAP, purpose)
+            now, keys = self._clock(), self._hierarchy
+            opened = [(context, keys.unwrap_foreign(tx, purpose, context, wrapped)) for context, wrapped in given]
+            return tuple(keys.wrap_foreign(tx, purpose, context, key, now) for context, key in opened)
+
+        return self._recorder.journaled(caller, Verb.WRAP, Kind.WRAP, purpose, "", work, max(1, len(given)))
+
+    def rotate(self, caller: str, purpose: str, after: int | None = None, reason: Reason = Reason.DEMAND) -> int:
         def work(tx: Tx) -> int:
-            self._policy.check(caller, Verb.ROTATE, None, "rotation")
-            return self._hierarchy.rotate(tx, check_name(purpose), self._clock())
+            self._check(tx, caller, Verb.ROTATE, None, "rotation")
+            newest = hierarchy.newest_kek(tx, check_name(purpose))
+            if after is not None and newest != after:
+                return newest
+            return self._hierarchy.rotate(tx, purpose, self._clock(), reason)
 
-        return self._journaled(caller, Verb.ROTATE, None, purpose, "", work)
+        return self._recorder.journaled(caller, Verb.ROTATE, None, purpose, "", work)
 
     def rewrap(self, caller: str, purpose: str, limit: int = 100) -> int:
         def work(tx: Tx) -> int:
-            self._policy.check(caller, Verb.ROTATE, None, "rotation")
-            moved, left = self._hierarchy.rewrap(tx, purpose, limit, self._clock())
-            for key in moved:
-                self._record(tx, caller, Verb.WRAP, key.kind, purpose, key.name, Outcome.ALLOWED)
+            self._check(tx, caller, Verb.ROTATE, None, "rotation")
+            moved, left = self._hierarchy.rewrap(tx, purpose, max(1, min(limit, MANY)), self._clock())
+            if moved:
+                self._recorder.record(tx, caller, Verb.WRAP, None, purpose, "", Outcome.ALLOWED, moved)
             return left
 
-        return self._journaled(caller, Verb.ROTATE, None, purpose, "", work)
+        return self._recorder.journaled(caller, Verb.ROTATE, None, purpose, "", work)
+
+    def retire(self, caller: str, purpose: str, version: int | None = None) -> tuple[int, ...]:
+        def work(tx: Tx) -> tuple[int, ...]:
+            self._check(tx, caller, Verb.RETIRE, None, "rotation")
+            gone = rotation.retire(tx, purpose, version, self._rule, self._clock())
+            self._hierarchy.forget(tx)
+            return gone
+
+        gone = self._recorder.journaled(caller, Verb.RETIRE, None, purpose, str(version or ""), work)
+        if gone:
+            self._store.forget_deleted()
+        return gone
+
+    def states(self, caller: str) -> KeyStates:
+        def work(tx: Tx) -> KeyStates:
+            self._check(tx, caller, Verb.LIST, None, "states")
+            found = rotation.purposes(tx, self._rule, self._clock())
+            return KeyStates(self._root.fingerprint, self._rule, found, journal.callers(tx), journal.state(tx))
+
+        return self._recorder.journaled(caller, Verb.LIST, None, "states", "", work)
+
+    def data_keys(self, caller: str, purpose: str, after: str = "", limit: int = 1000) -> tuple[DataKey, ...]:
+        def work(tx: Tx) -> tuple[DataKey, ...]:
+            self._check(tx, caller, Verb.LIST, None, "renewal")
+            return renewal_of.page(tx, purpose, after, max(1, min(limit, MANY)))
+
+        return self._recorder.journaled(caller, Verb.LIST, Kind.SUBJECT, purpose, "", work)
+
+    def renew(self, caller: str, renewal: str, subjects: Iterable[str]) -> int:
+        names = _at_once(subjects)
+
+        def work(tx: Tx) -> int:
+            self._check(tx, caller, Verb.RENEW, None, "renewal")
+            return renewal_of.renew(tx, self._hierarchy, check_name(renewal), names, self._clock())
+
+        return self._recorder.journaled(caller, Verb.RENEW, None, "renewal", _only(names), work, max(1, len(names)))
+
+    def close_versions(self, caller: str, renewal: str, subjects: Iterable[str]) -> int:
+        names = _at_once(subjects)
+
+        def work(tx: Tx) -> int:
+            self._check(tx, caller, Verb.RETIRE, None, "renewal")
+            return renewal_of.close(tx, check_name(renewal), names, self._clock())
+
+        return self._recorder.journaled(caller, Verb.RETIRE, None, "renewal", _only(names), work, max(1, len(names)))
+
+    def discard(self, caller: str, subject: str, version: int) -> None:
+        def work(tx: Tx) -> None:
+            self._check(tx, caller, Verb.RETIRE, None, "renewal")
+            renewal_of.discard(tx, subject, version)
+
+        self._recorder.journaled(caller, Verb.RETIRE, Kind.SUBJECT, "", subject, work)
+        self._store.forget_deleted()
+
+    def restrictions(self, caller: str) -> tuple[Denial, ...]:
+        def work(tx: Tx) -> tuple[Denial, ...]:
+            self._check(tx, caller, Verb.LIST, None, "policy")
+            return restrictions.stored(tx)
+
+        return self._recorder.journaled(caller, Verb.LIST, None, "policy", "", work)
+
+    def restrict(self, caller: str, denials: Iterable[Denial]) -> None:
+        wanted = _at_once(denials)
+
+        def work(tx: Tx) -> None:
+            self._check(tx, caller, Verb.POLICY, None, "policy")
+            restrictions.replace(tx, wanted, self._policy.callers.keys())
+
+        self._recorder.journaled(caller, Verb.POLICY, None, "policy", "", work)
 
     def backup(self, caller: str) -> tuple[Backup, int]:
-        self._journaled(caller, Verb.EXPORT, None, "backup", "", lambda _: self._check_backup(caller, Verb.EXPORT))
+        self._recorder.journaled(
+            caller, Verb.EXPORT, None, "backup", "", lambda tx: self._check_backup(tx, caller, Verb.EXPORT)
+        )
         return self._backups.make(self._clock())
 
     def backups(self, caller: str) -> Backups:
         if not self._policy.allows(caller, Verb.PUBLISH, None, "backup"):
             # Only refusals are recorded: to know which copies there are opens nothing.
-            self._journaled(
-                caller, Verb.PUBLISH, None, "backup", "", lambda _: self._check_backup(caller, Verb.PUBLISH)
+            self._recorder.journaled(
+                caller, Verb.PUBLISH, None, "backup", "", lambda tx: self._check_backup(tx, caller, Verb.PUBLISH)
             )
         return self._backups.listed(self._clock())
+
+    def ready(self) -> None:
+        now = self._ticks()
+        if now - self._ready_at < READY_SECONDS:
+            return
+        with self._recorder.writing() as tx:
+            tx.execute(
+                "INSERT INTO meta (name, value) VALUES ('ready', ?)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (self._clock().isoformat(),),
+            )
+        self._ready_at = now
 
     def generation(self) -> int:
         return self._store.generation()
@@ -175,55 +316,68 @@ class LocalKeyService:
 
     def tombstones(self, caller: str) -> tuple[Tombstone, ...]:
         def work(tx: Tx) -> tuple[Tombstone, ...]:
-            self._policy.check(caller, Verb.EXPORT, None, "tombstones")
+            self._check(tx, caller, Verb.EXPORT, None, "tombstones")
             return erasure.tombstones(tx)
 
-        return self._journaled(caller, Verb.EXPORT, None, "tombstones", "", work)
+        return self._recorder.journaled(caller, Verb.EXPORT, None, "tombstones", "", work)
 
     def replay_tombstones(self, caller: str, tombstones: Iterable[Tombstone]) -> int:
         def work(tx: Tx) -> int:
-            self._policy.check(caller, Verb.DESTROY, None, "tombstones")
+            self._check(tx, caller, Verb.DESTROY, None, "tombstones")
             return len(erasure.replay(tx, tombstones))
 
-        replayed = self._journaled(caller, Verb.DESTROY, None, "tombstones", "", work)
+        replayed = self._recorder.journaled(caller, Verb.DESTROY, None, "tombstones", "", work)
         self._reconcile()
         self._store.forget_deleted()
         return replayed
 
     def drain_journal(self, caller: str, limit: int) -> tuple[JournalBatch, ...]:
         self._check_journal(caller)
-        with self._store.writing() as tx:
+        with self._recorder.writing() as tx:
             return journal.drain(tx, self._random, limit)
 
     def acknowledge(self, caller: str, batch_id: str) -> None:
         self._check_journal(caller)
-        with self._store.writing() as tx:
+        with self._recorder.writing() as tx:
             journal.acknowledge(tx, batch_id)
 
     def journal_refusal(self, client: str, name: str, wanted: str) -> None:
         """Record that a client of the service's listener was turned away before any policy was asked."""
-        with self._store.writing() as tx:
-            self._record(tx, client, Verb.CALL, None, wanted, name, Outcome.REFUSED)
+        with self._recorder.writing() as tx:
+            self._recorder.record(tx, client, Verb.CALL, None, wanted, name, Outcome.REFUSED)
 
     def close(self) -> None:
         self._store.close()
 
-    def _check_backup(self, caller: str, verb: Verb) -> None:
-        self._policy.check(caller, verb, None, "backup")
+    def _check(self, tx: Tx, caller: str, verb: Verb, kind: Kind | None, purpose: str) -> None:
+        """By the policy of the program, then by what was taken away from it. Raises KeyPolicyRefused."""
+        self._policy.check(caller, verb, kind, purpose)
+        if restrictions.denied(tx, caller, verb, kind, purpose):
+            raise KeyPolicyRefused(f"{caller} was restricted: it may not {verb} {kind or 'journal'} {purpose}.")
+
+    def _rotated(self, tx: Tx, purpose: str, reason: Reason) -> None:
+        """A version that nobody asked for is recorded as well."""
+        if reason is Reason.BOUND:
+            self._recorder.record(tx, "keys", Verb.ROTATE, None, purpose, "bound", Outcome.ALLOWED)
+
+    def _check_backup(self, tx: Tx, caller: str, verb: Verb) -> None:
+        self._check(tx, caller, verb, None, "backup")
 
     def _check_journal(self, caller: str) -> None:
         """Only refusals are recorded: an entry per drain would never let the journal run empty."""
         try:
             self._policy.check(caller, Verb.JOURNAL, None, "journal")
         except KeyPolicyRefused:
-            self._journaled(caller, Verb.JOURNAL, None, "journal", "", self._refuse)
+            self._recorder.journaled(caller, Verb.JOURNAL, None, "journal", "", self._refuse)
 
     def _refuse(self, tx: Tx) -> None:
         raise KeyPolicyRefused("Only the ledger may take the journal of key accesses.")
 
-    def _exists(self, kind: Kind, purpose: str, name: str) -> bool:
+    def _exists(self, caller: str, kind: Kind, purpose: str, name: str) -> bool:
         """Asked before creating: to find a key there is no access to it."""
         with self._store.reading() as tx:
+            if restrictions.denied(tx, caller, Verb.CREATE, kind, purpose):
+                return False
             return hierarchy.purpose_of(tx, kind, check_name(name)) == purpose
 
     def _signer(self, tx: Tx, purpose: str, version: int | None) -> Ed25519PrivateKey:
@@ -234,44 +388,27 @@ class LocalKeyService:
             self._signers[purpose, key.wrapped] = signer
         return signer
 
-    def _journaled(
-        self, caller: str, verb: Verb, kind: Kind | None, purpose: str, name: str, work: Callable[[Tx], T]
-    ) -> T:
-        """Do `work` and record it in one transaction; a refusal undoes the work and is recorded all the same.
-
-        When the record cannot be written nothing is handed out.
-        """
-        failure: DomainError
-        with self._store.writing() as tx:
-            tx.execute("SAVEPOINT access")
-            try:
-                result = work(tx)
-            except DomainError as error:
-                tx.execute("ROLLBACK TO access")
-                failure = error
-                self._record(tx, caller, verb, kind, purpose, name, _OUTCOMES.get(type(error), Outcome.FAILED))
-            else:
-                self._record(tx, caller, verb, kind, purpose, name, Outcome.ALLOWED)
-                return result
-        raise failure
-
-    def _record(
-        self, tx: Tx, caller: str, verb: Verb, kind: Kind | None, purpose: str, name: str, outcome: Outcome
-    ) -> None:
-        if kind is Kind.SUBJECT and not purpose:
-            purpose = hierarchy.purpose_of(tx, kind, name) or erasure.purpose_of(tx, name) or ""
-        journal.record(tx, self._window, self._clock(), caller, verb, kind, purpose or name, name, outcome)
-
     def _reconcile(self) -> None:
         """Bring the tombstones in the store and those in the file outside it to the same set."""
         with self._store.writing() as tx:
             mac_key = self._hierarchy.unwrap(tx, hierarchy.find(tx, Kind.MAC, _ERASURES))
             for again in self._outside.reconcile(tx, mac_key):
-                self._record(tx, "keys", Verb.DESTROY, Kind.SUBJECT, again.purpose, again.subject, Outcome.ALLOWED)
+                self._recorder.record(
+                    tx, "keys", Verb.DESTROY, Kind.SUBJECT, again.purpose, again.subject, Outcome.ALLOWED
+                )
+
+
+def _at_once(items: Iterable[T]) -> tuple[T, ...]:
+    """Raises TooLarge for more than one call takes."""
+    found = tuple(islice(items, MANY + 1))
+    if len(found) > MANY:
+        raise TooLarge(f"One call takes at most {MANY}.")
+    return found
+
+
+def _only(names: tuple[str, ...]) -> str:
+    """The name that a record can bear: that of one subject; many are told by their number."""
+    return names[0] if len(names) == 1 else ""
 
 
 _ERASURES = "keys.erasures"
-_OUTCOMES: dict[type[DomainError], Outcome] = {
-    KeyPolicyRefused: Outcome.REFUSED,
-    SubjectErased: Outcome.ERASED,
-}

@@ -1,4 +1,4 @@
-"""Names, records and tables of the key store.
+"""Names and records of the key store; its tables are in schema.py.
 
 The store holds only wrapped keys: key-encryption keys wrapped by the root, data keys wrapped by them.
 """
@@ -36,7 +36,10 @@ class Kind(StrEnum):
 
 
 class Verb(StrEnum):
-    """What a caller can ask of the key service; also the verb in the journal."""
+    """What a caller can ask of the key service; also the verb in the journal.
+
+    RECALL is unwrapping a closed version of a data key.
+    """
 
     CREATE = "create"
     UNWRAP = "unwrap"
@@ -46,6 +49,11 @@ class Verb(StrEnum):
     EXPORT = "export"
     DESTROY = "destroy"
     ROTATE = "rotate"
+    RECALL = "recall"
+    RENEW = "renew"
+    RETIRE = "retire"
+    LIST = "list"
+    POLICY = "policy"
     JOURNAL = "journal"
     CALL = "call"
 
@@ -65,6 +73,15 @@ class OpenedKey:
     version: int
     material: bytes = field(repr=False)
     reserved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """One answer of many: `key` is None where there is none; `erased` says that its subject was erased."""
+
+    name: str
+    key: OpenedKey | None
+    erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,10 @@ class Backups:
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """The subjects erased after some generation, and the generation now."""
+    """The subjects erased or given a new key after some generation, and the generation now.
+
+    The subject "" stands for all: the policy was changed.
+    """
 
     generation: int
     subjects: tuple[str, ...]
@@ -133,61 +153,3 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise NoSuchKey("That cannot be the name of a key.")
     return name
-
-
-SCHEMA_VERSION = 1
-SCHEMA = (
-    "CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID",
-    """CREATE TABLE kek (
-        purpose TEXT NOT NULL,
-        version INTEGER NOT NULL CHECK (version >= 1),
-        wrapped BLOB NOT NULL,
-        uses INTEGER NOT NULL DEFAULT 0 CHECK (uses BETWEEN 0 AND 4294967296),
-        created_at TEXT NOT NULL,
-        PRIMARY KEY (purpose, version)
-    ) STRICT, WITHOUT ROWID""",
-    """CREATE TABLE data_key (
-        kind TEXT NOT NULL CHECK (kind IN ('subject', 'index', 'mac', 'sign', 'secret')),
-        name TEXT NOT NULL,
-        version INTEGER NOT NULL CHECK (version >= 1),
-        purpose TEXT NOT NULL,
-        kek_version INTEGER NOT NULL,
-        wrapped BLOB NOT NULL,
-        uses INTEGER NOT NULL DEFAULT 0 CHECK (uses BETWEEN 0 AND 4294967296),
-        created_at TEXT NOT NULL,
-        PRIMARY KEY (kind, name, version),
-        FOREIGN KEY (purpose, kek_version) REFERENCES kek (purpose, version)
-    ) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX data_key_by_kek ON data_key (purpose, kek_version)",
-    """CREATE TABLE tombstone (
-        generation INTEGER PRIMARY KEY,
-        subject TEXT NOT NULL UNIQUE,
-        purpose TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        destroyed_at TEXT NOT NULL
-    ) STRICT""",
-    """CREATE TRIGGER tombstone_stays BEFORE DELETE ON tombstone
-        BEGIN SELECT RAISE(ABORT, 'a tombstone stays'); END""",
-    """CREATE TRIGGER tombstone_is_final BEFORE UPDATE ON tombstone
-        BEGIN SELECT RAISE(ABORT, 'a tombstone is final'); END""",
-    """CREATE TRIGGER erased_stays_erased BEFORE INSERT ON data_key
-        WHEN NEW.kind = 'subject' AND EXISTS (SELECT 1 FROM tombstone WHERE subject = NEW.name)
-        BEGIN SELECT RAISE(ABORT, 'the subject was erased'); END""",
-    """CREATE TABLE journal (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        batch TEXT,
-        window INTEGER NOT NULL,
-        caller TEXT NOT NULL,
-        verb TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        purpose TEXT NOT NULL,
-        name TEXT NOT NULL,
-        outcome TEXT NOT NULL CHECK (outcome IN ('allowed', 'refused', 'erased', 'failed')),
-        count INTEGER NOT NULL CHECK (count >= 1),
-        first_at TEXT NOT NULL,
-        last_at TEXT NOT NULL
-    ) STRICT""",
-    """CREATE UNIQUE INDEX journal_open ON journal (window, caller, verb, kind, purpose, name, outcome)
-        WHERE batch IS NULL""",
-    "CREATE INDEX journal_by_batch ON journal (batch) WHERE batch IS NOT NULL",
-)

@@ -45,6 +45,8 @@ class Policy:
 
 _USE = frozenset({Verb.CREATE, Verb.UNWRAP})
 _READ = frozenset({Verb.UNWRAP})
+_RECALL = frozenset({Verb.RECALL})
+"""For who reads the log, which never changes: what it holds stays sealed under versions that were replaced."""
 _SECRET = frozenset({Verb.CREATE, Verb.EXPORT})
 _SIGN = frozenset({Verb.CREATE, Verb.SIGN, Verb.PUBLISH})
 _ORIGIN = "origin"
@@ -81,6 +83,7 @@ DEFAULT_POLICY = Policy(
         "access": (
             *_subjects(_USE),
             *_subjects(_READ, _ORIGIN),
+            *_subjects(_RECALL, "subject", _ORIGIN),
             *_own("access"),
             Grant(Kind.INDEX, "identity.email", _USE),
             Grant(Kind.INDEX, "ledger.origin", _USE),
@@ -91,6 +94,7 @@ DEFAULT_POLICY = Policy(
         "ledger": (
             *_subjects(_USE | _DESTROY, _ORIGIN),
             *_subjects(_USE),
+            *_subjects(_RECALL, "subject", _ORIGIN, ACCOUNTING),
             *_own("ledger"),
             Grant(Kind.SIGN, "ledger.*", _SIGN),
             Grant(None, "journal", frozenset({Verb.JOURNAL})),
@@ -107,7 +111,10 @@ DEFAULT_POLICY = Policy(
             Grant(Kind.SIGN, "ledger.*", frozenset({Verb.PUBLISH})),
         ),
         "keys": (
-            Grant(None, "rotation", frozenset({Verb.ROTATE})),
+            Grant(None, "rotation", frozenset({Verb.ROTATE, Verb.RETIRE})),
+            Grant(None, "renewal", frozenset({Verb.RENEW, Verb.LIST, Verb.RETIRE})),
+            Grant(None, "states", frozenset({Verb.LIST})),
+            Grant(None, "policy", frozenset({Verb.LIST, Verb.POLICY})),
             Grant(None, "backup", frozenset({Verb.EXPORT, Verb.PUBLISH})),
         ),
     }

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from .model import Backup, Backups, Erasures, JournalBatch, Kind, OpenedKey, Tombstone
+from .model import Backup, Backups, Erasures, FoundKey, JournalBatch, Kind, OpenedKey, Tombstone
+from .states import DataKey, Denial, KeyStates, Reason
+
+MANY = 1000
+"""How much one call takes at once."""
 
 
 class RootProvider(Protocol):
@@ -64,12 +68,69 @@ class KeyService(Protocol):
         """Raises KeyTampered when purpose, context or wrapped key differ."""
         ...
 
-    def rotate(self, caller: str, purpose: str) -> int:
-        """Add a version of the purpose's key-encryption key and return it; new keys use it at once."""
+    def open_many(self, caller: str, kind: Kind, names: Iterable[str]) -> tuple[FoundKey, ...]:
+        """The newest version of up to MANY data keys, in the order asked for; reserves nothing. Raises TooLarge."""
+        ...
+
+    def wrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """Wrap up to MANY keys that the caller keeps elsewhere, each given as context and key. Raises TooLarge."""
+        ...
+
+    def unwrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """All of them, each given as context and wrapped key, or KeyTampered. Raises TooLarge."""
+        ...
+
+    def rewrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """The same keys under the newest version, each given as context and wrapped key. Raises as unwrap_many."""
+        ...
+
+    def rotate(self, caller: str, purpose: str, after: int | None = None, reason: Reason = Reason.DEMAND) -> int:
+        """Add a version of the purpose's key-encryption key and return it; new keys use it at once.
+
+        With `after` only if the newest is still that one, else nothing is added and the newest is returned.
+        """
         ...
 
     def rewrap(self, caller: str, purpose: str, limit: int = 100) -> int:
         """Wrap up to `limit` data keys of older versions under the newest; returns how many are left."""
+        ...
+
+    def retire(self, caller: str, purpose: str, version: int | None = None) -> tuple[int, ...]:
+        """Destroy the versions that nothing depends on: those whose time has come, or this one now. Raises KeyInUse."""
+        ...
+
+    def states(self, caller: str) -> KeyStates:
+        """Versions, ages, uses, callers, progress. Never key material."""
+        ...
+
+    def data_keys(self, caller: str, purpose: str, after: str = "", limit: int = 1000) -> tuple[DataKey, ...]:
+        """The subjects with a key of this purpose whose names sort after `after`."""
+        ...
+
+    def renew(self, caller: str, renewal: str, subjects: Iterable[str]) -> int:
+        """Give each subject a new version of its data key, once for each `renewal`; returns how many were new.
+
+        Values sealed before stay readable. Who was erased or has no key is left out. Raises TooLarge.
+        """
+        ...
+
+    def close_versions(self, caller: str, renewal: str, subjects: Iterable[str]) -> int:
+        """From now on only the log may open the versions that `renewal` replaced; returns how many were closed."""
+        ...
+
+    def discard(self, caller: str, subject: str, version: int) -> None:
+        """Destroy a closed version of a subject's data key; what the log holds under it never opens again.
+
+        Raises KeyInUse for a version that is not closed, NoSuchKey.
+        """
+        ...
+
+    def restrictions(self, caller: str) -> tuple[Denial, ...]:
+        """What was taken away from callers beyond the policy of the program."""
+        ...
+
+    def restrict(self, caller: str, denials: Iterable[Denial]) -> None:
+        """Replace the restrictions; they narrow the program's policy and can never widen it. Raises KeyConflict."""
         ...
 
     def backup(self, caller: str) -> tuple[Backup, int]:
@@ -80,12 +141,16 @@ class KeyService(Protocol):
         """The copies that can be restored, and when the next one is due."""
         ...
 
+    def ready(self) -> None:
+        """Raises KeyUnavailable or StoreFull while an access to a key could not be recorded, so that none is had."""
+        ...
+
     def generation(self) -> int:
-        """Rises with every erasure; cheap enough to be asked several times a second."""
+        """Rises with every erasure, new data key of a subject and change of policy; cheap enough to be asked often."""
         ...
 
     def erased_since(self, generation: int) -> Erasures:
-        """The subjects erased after `generation`."""
+        """The subjects of what raised it after `generation`."""
         ...
 
     def tombstones(self, caller: str) -> tuple[Tombstone, ...]:

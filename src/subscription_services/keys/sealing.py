@@ -24,6 +24,7 @@ from .errors import KeyConflict, MacMismatch, NoSuchKey, SealBroken
 from .model import Backup, Backups, JournalBatch, Kind, OpenedKey, Tombstone
 from .ports import KeyService
 from .settings import KeySettings
+from .states import DataKey, Denial, KeyStates, Reason
 
 FORMAT = 1
 OVERHEAD = 33
@@ -86,8 +87,8 @@ class KeyRing:
             generation = self.service.generation()
             if generation != self._generation:
                 erased = set(self.service.erased_since(self._generation).subjects)
-                backwards = generation < self._generation
-                self.cache.evict(lambda address: backwards or address[2] in erased)
+                everything = generation < self._generation or "" in erased
+                self.cache.evict(lambda address: everything or address[2] in erased)
                 self._generation = generation
             self.next_look = self.ticks() + self._interval
 
@@ -203,13 +204,59 @@ class CallerKeys:
         """Raises KeyTampered when purpose, context or wrapped key differ."""
         return self._ring.service.unwrap(self._caller, purpose, context, wrapped)
 
-    def rotate(self, purpose: str) -> int:
-        """Add a version of the purpose's key-encryption key; returns it."""
-        return self._ring.service.rotate(self._caller, purpose)
+    def sealing_version(self, subject: str) -> int:
+        """The version under which values of this subject are sealed now. Raises SubjectErased, NoSuchKey."""
+        ring = self._ring
+        if ring.ticks() >= ring.next_look:
+            ring.look_for_erasures()
+        key = ring.cache.get((self._caller, _SUBJECT, subject, _CURRENT))
+        return (key or self._open(Kind.SUBJECT, subject, _CURRENT, 0)).version
+
+    def rotate(self, purpose: str, after: int | None = None, reason: Reason = Reason.DEMAND) -> int:
+        """Add a version of the purpose's key-encryption key, with `after` only if that is the newest; returns it."""
+        return self._ring.service.rotate(self._caller, purpose, after, reason)
 
     def rewrap(self, purpose: str, limit: int = 100) -> int:
         """Move up to `limit` data keys to the newest version; returns how many are left."""
         return self._ring.service.rewrap(self._caller, purpose, limit)
+
+    def retire(self, purpose: str, version: int | None = None) -> tuple[int, ...]:
+        """Destroy versions that nothing depends on: those whose time has come, or this one now. Raises KeyInUse."""
+        return self._ring.service.retire(self._caller, purpose, version)
+
+    def states(self) -> KeyStates:
+        """Versions, ages, uses, callers, progress."""
+        return self._ring.service.states(self._caller)
+
+    def data_keys(self, purpose: str, after: str = "", limit: int = 1000) -> tuple[DataKey, ...]:
+        """The subjects with a key of this purpose whose names sort after `after`."""
+        return self._ring.service.data_keys(self._caller, purpose, after, limit)
+
+    def renew(self, renewal: str, subjects: Iterable[str]) -> int:
+        """A new version of each subject's data key, once for each `renewal`."""
+        made = self._ring.service.renew(self._caller, renewal, subjects)
+        self._ring.look_for_erasures()
+        return made
+
+    def close_versions(self, renewal: str, subjects: Iterable[str]) -> int:
+        """Only the log may open what `renewal` replaced."""
+        closed = self._ring.service.close_versions(self._caller, renewal, subjects)
+        self._ring.look_for_erasures()
+        return closed
+
+    def discard(self, subject: str, version: int) -> None:
+        """Destroy a closed version of a subject's data key. Raises KeyInUse, NoSuchKey."""
+        self._ring.service.discard(self._caller, subject, version)
+        self._ring.look_for_erasures()
+
+    def restrictions(self) -> tuple[Denial, ...]:
+        """What was taken away from callers."""
+        return self._ring.service.restrictions(self._caller)
+
+    def restrict(self, denials: Iterable[Denial]) -> None:
+        """Replace what is taken away from callers. Raises KeyConflict."""
+        self._ring.service.restrict(self._caller, denials)
+        self._ring.look_for_erasures()
 
     def backup(self) -> tuple[Backup, int]:
         """Copy the key store; returns the copy and how many old ones were removed. Raises StoreFull."""

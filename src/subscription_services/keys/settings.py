@@ -35,6 +35,30 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal_window: Annotated[
         int, _AtLeastOne, Says("Seconds of equal key accesses that are counted in one journal entry.")
     ] = 60
+    rotate_days: Annotated[
+        int,
+        msgspec.Meta(ge=0, le=365),
+        Says(
+            "Days after which a key-encryption key is followed by a new one; data keys move over by themselves. "
+            "0 turns the schedule off, and the trust page says so."
+        ),
+    ] = 90
+    retire_days: Annotated[
+        int,
+        msgspec.Meta(ge=1, le=3650),
+        Says(
+            "Days after its replacement until a key-encryption key that nothing depends on is destroyed. Keep it above "
+            "the days of backups of the keys only if you want to look into those without the store."
+        ),
+    ] = 30
+    journal_entries: Annotated[
+        int,
+        msgspec.Meta(ge=1000),
+        Says(
+            "Entries of the journal of key accesses that may wait for the log. Beyond that entries of several windows "
+            "are added up: still exact by key and caller, less so in time."
+        ),
+    ] = 100_000
     busy_timeout: Annotated[
         float,
         msgspec.Meta(ge=0.0),

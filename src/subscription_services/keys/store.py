@@ -15,7 +15,8 @@ import sqlcipher3
 from subscription_services.kernel.errors import StoreFull
 
 from .errors import KeyStoreDamaged, KeyUnavailable
-from .model import COPIED_AT, SCHEMA, SCHEMA_VERSION
+from .model import COPIED_AT
+from .schema import SCHEMA, SCHEMA_VERSION, UPGRADES
 
 Tx = Any
 """A connection of `sqlcipher3` (which has no types) inside a transaction."""
@@ -78,11 +79,11 @@ class KeyStore:
                 raise _unavailable(error) from error
 
     def generation(self) -> int:
-        """The number of the last erasure; reads the table only when some connection has committed."""
+        """The number of the last notice; reads the table only when some connection has committed."""
         with self.reading() as tx:
             version = tx.execute("PRAGMA data_version").fetchone()[0]
             if version != self._seen_version:
-                self._generation = tx.execute("SELECT coalesce(max(generation), 0) FROM tombstone").fetchone()[0]
+                self._generation = tx.execute("SELECT coalesce(max(number), 0) FROM notice").fetchone()[0]
                 self._seen_version = version
             return self._generation
 
@@ -105,6 +106,14 @@ class KeyStore:
         if os.getpid() != self._process:
             raise KeyUnavailable("The key store was opened before a fork; each process opens its own.")
 
+    def _upgrade(self) -> None:
+        """From an older format to the newest; of several processes one does it."""
+        with self.writing() as tx:
+            while (found := tx.execute("PRAGMA user_version").fetchone()[0]) in UPGRADES:
+                for statement in UPGRADES[found]:
+                    tx.execute(statement)
+                tx.execute(f"PRAGMA user_version = {found + 1}")
+
     def _prepare(self, may_create: bool) -> None:
         tx = self._connection
         try:
@@ -117,6 +126,8 @@ class KeyStore:
                     for statement in SCHEMA:
                         tx.execute(statement)
                     tx.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif found in UPGRADES:
+                self._upgrade()
             elif found != SCHEMA_VERSION:
                 raise KeyStoreDamaged(f"The key store has format {found}; this program knows {SCHEMA_VERSION}.")
             missing = _names_in(SCHEMA) - {row[0] for row in tx.execute("SELECT name FROM sqlite_schema")}
