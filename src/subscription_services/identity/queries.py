@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
-from subscription_services.storage import open_row
+from subscription_services.storage import Prepared, open_row
 
 from . import model
 from .configured import rules
@@ -33,10 +33,24 @@ _SESSION = (
         model.session.c.last_used_at > bindparam("idle_since"), model.account.c.state == State.ACTIVE,
     )
 )  # fmt: skip
-_BY_DIGEST = _SESSION.where(model.session.c.digest == bindparam("digest"))
-_BY_ID = _SESSION.where(model.session.c.id == bindparam("session"))
-_TOTP_ON = select(model.totp.c.id).where(
-    model.totp.c.account == model.account.c.id, model.totp.c.confirmed_at.is_not(None)
+_BY_DIGEST = Prepared(_SESSION.where(model.session.c.digest == bindparam("digest")))
+_BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
+_TOTP_ON = (
+    select(model.totp.c.id)
+    .where(model.totp.c.account == model.account.c.id, model.totp.c.confirmed_at.is_not(None))
+    .exists()
+    .label("second_factor")
+)
+_ACCOUNTS = select(model.account, _TOTP_ON).order_by(model.account.c.created_at).limit(1000)
+_OPEN_SESSIONS = select(func.count()).where(
+    model.session.c.account == model.account.c.id, model.session.c.ended_at.is_(None),
+    model.session.c.ends_at > bindparam("now"), model.session.c.last_used_at > bindparam("idle_since"),
+)  # fmt: skip
+_OWN = Prepared(
+    select(
+        model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TOTP_ON,
+        _OPEN_SESSIONS.scalar_subquery().label("sessions"),
+    ).where(model.account.c.id == bindparam("account"))
 )  # fmt: skip
 
 
@@ -60,6 +74,17 @@ class SignedInPerson(SessionFacts):
     touch_due: bool
 
 
+class Profile(msgspec.Struct, frozen=True):
+    """An account as its owner sees it; `sessions` are those that are open."""
+
+    id: str
+    email: str
+    name: str
+    second_factor: bool
+    sessions: int
+    created_at: datetime
+
+
 class AccountFacts(msgspec.Struct, frozen=True):
     """An account as the team sees it."""
 
@@ -76,7 +101,7 @@ class AccountFacts(msgspec.Struct, frozen=True):
 def session_facts(connection: Connection, session: str, now: datetime) -> SessionFacts | None:
     """The session by its id, or None when it or its account has ended."""
     values = {"session": session, "now": now, "idle_since": now - rules().idle}
-    row = connection.execute(_BY_ID, values).first()
+    row = _BY_ID.first(connection, values)
     if row is None:
         return None
     return SessionFacts(row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor)
@@ -85,7 +110,7 @@ def session_facts(connection: Connection, session: str, now: datetime) -> Sessio
 def resolve_session(connection: Connection, keys: Keys, token: str, now: datetime) -> SignedInPerson | None:
     """The session of a cookie's token, or None."""
     wanted = digest(token)
-    row = connection.execute(_BY_DIGEST, {"digest": wanted, "now": now, "idle_since": now - rules().idle}).first()
+    row = _BY_DIGEST.first(connection, {"digest": wanted, "now": now, "idle_since": now - rules().idle})
     if row is None or not hmac.compare_digest(row.digest, wanted):
         return None
     email = keys.unseal(row.account, "identity.account.email", row.account, row.email).decode()
@@ -132,6 +157,16 @@ def accounts(tx: ReadTransaction, ids: Collection[str]) -> list[AccountFacts]:
     return _facts(tx, model.account.c.id.in_(list(ids)))
 
 
+def own_profile(tx: ReadTransaction, identifier: str, now: datetime) -> Profile | None:
+    """The account as its owner sees it."""
+    values = {"account": identifier, "now": now, "idle_since": now - rules().idle}
+    row = _OWN.first(tx.connection, values)
+    if row is None:
+        return None
+    opened = open_row(tx, model.account, row._asdict())
+    return Profile(row.id, opened["email"], opened["name"], row.second_factor, row.sessions, row.created_at)
+
+
 def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:
     """Every account of the team."""
     return _facts(tx, model.account.c.kind == Kind.TEAM)
@@ -146,9 +181,8 @@ def has_second_factor(connection: Connection, identifier: str) -> bool:
 
 
 def _facts(tx: ReadTransaction, *where: Any) -> list[AccountFacts]:
-    statement = select(model.account, _TOTP_ON.exists().label("second_factor")).where(*where).limit(1000)
     found = []
-    for row in tx.connection.execute(statement.order_by(model.account.c.created_at)):
+    for row in tx.connection.execute(_ACCOUNTS.where(*where)):
         opened = open_row(tx, model.account, row)
         found.append(AccountFacts(**{name: opened[name] for name in AccountFacts.__struct_fields__}))
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from uuid import UUID
 
 from .clock import Clock, Random
 
@@ -23,7 +22,7 @@ class Ids:
         value = (milliseconds & ((1 << 48) - 1)) << 80 | tail
         value = value & ~(0xF << 76) | (0x7 << 76)
         value = value & ~(0x3 << 62) | (0x2 << 62)
-        return f"{prefix}_{UUID(int=value).hex}"
+        return f"{prefix}_{value:032x}"
 
 
 def kind(identifier: str) -> str:

@@ -20,17 +20,16 @@ import msgspec
 from sqlalchemy import Connection
 
 from . import authorise, idempotency
-from .actors import Actor, Anonymous, Subscriber, System
+from .actors import Actor, Anonymous, System
 from .clock import Clock, Random
 from .context import Context, Origin
 from .deferred import Deferred
 from .errors import DomainError, Invalid
-from .events import Event
 from .ids import Ids
 from .operations import Change, Declined, Operation, Registry, Seen
 from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
 from .probing import ADDRESS
-from .recording import Refusals, declined_event, failure_event, seen_event, success_event
+from .recording import Refusals, declined_event, failure_event, own_look, seen_event, success_event
 from .transaction import BoundOutbox, ReadTransaction, Transaction
 
 T = TypeVar("T")
@@ -95,10 +94,11 @@ async def perform(
         raise LookupError(f"{operation.name} is not in the registry")
     ctx = kernel.context(actor, origin, correlation_id, idempotency_key)
     try:
-        checked = _validate(operation, request)
-        if not isinstance(actor, System):
-            _guard(kernel, checked)
-        await _limit(kernel, operation, ctx, checked)
+        values, checked = _validate(operation, request)
+        if values and kernel.guard is not None and not isinstance(actor, System):
+            _guard(kernel.guard, values)
+        if operation.limits:
+            await _limit(kernel, operation, ctx, checked)
         claimed = authorise.claimed_standing(ctx)
         authorise.permit(operation, ctx, claimed)
         authorise.check_needs(operation, ctx, claimed)
@@ -114,20 +114,21 @@ async def perform(
     return outcome.answer
 
 
-def _validate(operation: Operation, request: msgspec.Struct) -> msgspec.Struct:
+def _validate(operation: Operation, request: msgspec.Struct) -> tuple[Any, msgspec.Struct]:
+    """The request as plain values, and made of them anew, so that its constraints hold whoever built it."""
     if not isinstance(request, operation.request):
         raise TypeError(f"{operation.name} takes {operation.request.__name__}, not {type(request).__name__}")
     try:
-        return msgspec.convert(msgspec.to_builtins(request), operation.request)
+        values = msgspec.to_builtins(request)
+        return values, msgspec.convert(values, operation.request)
     except msgspec.ValidationError as error:
         raise Invalid(str(error)) from error
 
 
-def _guard(kernel: Kernel, request: msgspec.Struct) -> None:
+def _guard(guard: Callable[[str, str], None], values: Any) -> None:
     """What may never be typed into any field (a full card number) is refused before anything sees it."""
-    if kernel.guard is not None:
-        for name, text in _texts(msgspec.to_builtins(request)):
-            kernel.guard(name, text)
+    for name, text in _texts(values):
+        guard(name, text)
 
 
 def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
@@ -211,15 +212,18 @@ async def _read(kernel: Kernel, operation: Operation, ctx: Context, request: msg
 
     seen, subject = await kernel.store.read(work)
     if operation.audited:
-        event = seen_event(kernel.keys.for_caller("ledger"), operation, ctx, subject, seen)
-        await _record_read(kernel, ctx, event)
+        await _record_read(kernel, operation, ctx, subject, seen)
     return _Outcome(seen.answer)
 
 
-async def _record_read(kernel: Kernel, ctx: Context, event: Event) -> None:
+async def _record_read(kernel: Kernel, operation: Operation, ctx: Context, subject: str, seen: Seen[Any]) -> None:
     """Durable before anything is shown; only a person's look at their own may follow within a second."""
-    if isinstance(ctx.actor, Subscriber) and kernel.deferred.room():
-        kernel.deferred.add(kernel.store, kernel.log, event)
+    look = own_look(operation, ctx, subject, seen)
+    if look is not None and kernel.deferred.again(look, ctx.now):
+        return
+    event = seen_event(kernel.keys.for_caller("ledger"), operation, ctx, subject, seen)
+    if look is not None and kernel.deferred.room():
+        kernel.deferred.add(kernel.store, kernel.log, look, event)
     else:
         await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, [event]))
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from .actors import Actor, Anonymous, ServiceAccount, System
+from .actors import Actor, Anonymous, ServiceAccount, Subscriber, System
 from .context import Context
+from .deferred import Look
 from .errors import DomainError, Refusal, SubjectErased
 from .events import Detail, Event, Outcome
 from .ids import PATTERN, kind
@@ -46,6 +47,15 @@ def seen_event(keys: Keys, operation: Operation, ctx: Context, subject: str, see
         keys, operation, ctx, Outcome.SUCCESS, object_id=seen.object, subject=seen.subject or subject,
         details=seen.details,
     )  # fmt: skip
+
+
+def own_look(operation: Operation, ctx: Context, subject: str, seen: Seen[Any]) -> Look | None:
+    """What would be equal in the event of another such look; None unless a subscriber looks at their own."""
+    actor = ctx.actor
+    if not isinstance(actor, Subscriber):
+        return None
+    details = msgspec.json.encode(seen.details) if seen.details else b""
+    return Look(actor.id, actor.session, operation.name, seen.object, seen.subject or subject, details, ctx.origin)
 
 
 def failure_event(

@@ -2,9 +2,11 @@
 
 from .migrate import head, migrate, revision
 from .opening import open_store
+from .prepared import Prepared
 from .rows import fetch, insert_row, open_row, update_row
 from .sealed import Sealed, personal
 
 __all__ = [
-    "Sealed", "fetch", "head", "insert_row", "migrate", "open_row", "open_store", "personal", "revision", "update_row",
+    "Prepared", "Sealed", "fetch", "head", "insert_row", "migrate", "open_row", "open_store", "personal", "revision",
+    "update_row",
 ]  # fmt: skip

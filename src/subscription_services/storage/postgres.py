@@ -20,6 +20,8 @@ from .lease import Lease, SessionLease
 T = TypeVar("T")
 THREADS = 8
 TRIES = 4
+SOON_SECONDS = 0.25
+"""How long work of `write_soon` waits for more of it, or for a write that cannot wait."""
 _RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _FULL = frozenset({"53100"})  # disk_full
 
@@ -48,6 +50,9 @@ class PostgresStore:
         self._read_engine = make_engine(url, read_only=True)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self._local = threading.local()
+        self._soon: list[tuple[Callable[[Connection], object], Future[object]]] = []
+        self._soon_lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         try:
             with self.write_engine.connect():
                 pass
@@ -75,19 +80,44 @@ class PostgresStore:
         return await self._in_pool(lambda: _translated(lambda: _retry_lost(run)))
 
     async def write(self, writer: Writer, work: Callable[[Connection], T]) -> T:
+        if self._soon:
+            self._begin_soon()
         return await self._in_pool(lambda: _translated(lambda: self._transact(work)))
 
     def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
-        return self._pool.submit(lambda: _translated(lambda: self._transact(work)))
+        done: Future[object] = Future()
+        with self._soon_lock:
+            self._soon.append((work, done))
+            if self._timer is None:
+                self._timer = threading.Timer(SOON_SECONDS, self._begin_soon)
+                self._timer.daemon = True
+                self._timer.start()
+        return done
 
     def lease(self, name: str) -> Lease:
         """A lease of this name, one holder for all processes of the database."""
         return SessionLease(self._url, name)
 
     def close(self) -> None:
+        self._begin_soon()
         self._pool.shutdown(wait=True)
         self.write_engine.dispose()
         self._read_engine.dispose()
+
+    def _begin_soon(self) -> None:
+        with self._soon_lock:
+            units, self._soon = self._soon, []
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        for work, done in units:
+            self._pool.submit(self._settle, work, done)
+
+    def _settle(self, work: Callable[[Connection], object], done: Future[object]) -> None:
+        try:
+            done.set_result(_translated(lambda: self._transact(work)))
+        except BaseException as error:
+            done.set_exception(error)
 
     async def _in_pool(self, run: Callable[[], T]) -> T:
         future: Future[T] = self._pool.submit(run)

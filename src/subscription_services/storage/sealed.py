@@ -8,6 +8,8 @@ Table("identity_account", metadata,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Dialect, LargeBinary, Table
@@ -38,7 +40,8 @@ def personal(subject_column: str, *, fixed: str = "") -> dict[str, str]:
     return {"subject": subject_column, "fixed_subject": fixed}
 
 
-def sealed_columns(table: Table) -> dict[str, str]:
+@cache
+def sealed_columns(table: Table) -> Mapping[str, str]:
     """Column name to seal id."""
     return {c.name: c.type.seal_id for c in table.columns if isinstance(c.type, Sealed)}
 

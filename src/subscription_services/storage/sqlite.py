@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import sqlcipher3
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 
+from subscription_services.kernel.clock import monotonic
 from subscription_services.kernel.errors import StartError, StoreFull, Unavailable
 from subscription_services.kernel.ports import Writer
 
@@ -28,6 +29,8 @@ from .lease import FileLease, Lease
 
 T = TypeVar("T")
 GROUP_SIZE = 64
+SOON_SECONDS = 0.25
+"""How long work of `write_soon` waits for a commit of others to share, before it gets its own."""
 BUSY_MILLISECONDS = 20_000
 
 
@@ -35,6 +38,15 @@ BUSY_MILLISECONDS = 20_000
 class _Unit:
     work: Callable[[Connection], Any]
     done: Future[Any]
+    soon: bool = False
+
+
+class _Reader(threading.local):
+    """Each thread's reading connection, and the driver's own beneath it, for what needs no library."""
+
+    connection: Connection | None = None
+    driver: Any = None
+    open: bool = False
 
 
 def make_engine(path: Path, key: bytes, *, read_only: bool) -> Engine:
@@ -76,7 +88,7 @@ class SqliteStore:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self.write_engine = make_engine(path, key, read_only=False)
         self._read_engine = make_engine(path, key, read_only=True)
-        self._local = threading.local()
+        self._reader = _Reader()
         self._units: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
         with self.write_engine.connect():
             pass
@@ -88,19 +100,20 @@ class SqliteStore:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        connection: Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._read_engine.connect()
-        if getattr(self._local, "open", False):
-            yield connection
+        reader = self._reader
+        if reader.connection is None:
+            reader.connection = self._read_engine.connect()
+            reader.driver = driver_of(reader.connection)
+        if reader.open:
+            yield reader.connection
             return
-        connection.exec_driver_sql("BEGIN")
-        self._local.open = True
+        reader.driver.execute("BEGIN")
+        reader.open = True
         try:
-            yield connection
+            yield reader.connection
         finally:
-            self._local.open = False
-            connection.exec_driver_sql("COMMIT")
+            reader.open = False
+            reader.driver.execute("COMMIT")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         with self.reading() as connection:
@@ -115,7 +128,7 @@ class SqliteStore:
 
     def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
         done: Future[object] = Future()
-        self._units.put(_Unit(work, done))
+        self._units.put(_Unit(work, done, soon=True))
         return done
 
     def lease(self, name: str) -> Lease:
@@ -132,27 +145,33 @@ class SqliteStore:
 
     def _write_loop(self) -> None:
         with self.write_engine.connect() as connection:
+            driver = driver_of(connection)
             while True:
                 group, last = self._next_group()
                 if group:
-                    self._commit_group(connection, group)
+                    self._commit_group(connection, driver, group)
                 if last:
                     return
 
     def _next_group(self) -> tuple[list[_Unit], bool]:
+        """What to commit together, and whether it is the last. What may wait goes along with what may not."""
         group: list[_Unit] = []
-        unit = self._units.get()
-        while unit is not None:
-            group.append(unit)
-            if len(group) == GROUP_SIZE:
-                return group, False
+        until: float | None = None
+        while len(group) < GROUP_SIZE:
             try:
-                unit = self._units.get_nowait()
+                unit = self._units.get(timeout=None if until is None else max(0.0, until - monotonic()))
             except queue.Empty:
-                return group, False
-        return group, True
+                break
+            if unit is None:
+                return group, True
+            group.append(unit)
+            if not unit.soon:
+                until = 0.0
+            elif until is None:
+                until = monotonic() + SOON_SECONDS
+        return group, False
 
-    def _commit_group(self, connection: Connection, group: list[_Unit]) -> None:
+    def _commit_group(self, connection: Connection, driver: Any, group: list[_Unit]) -> None:
         outcomes: list[tuple[_Unit, Any, BaseException | None]] = []
         try:
             # SQLite's own waiting is polling and unfair. Whoever waits for the lock holds the turn, so that the process
@@ -163,12 +182,13 @@ class SqliteStore:
             finally:
                 fcntl.flock(self._turn, fcntl.LOCK_UN)
             try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                driver.execute("BEGIN IMMEDIATE")
                 for unit in group:
-                    outcomes.append(_run_unit(connection, unit))
-                connection.exec_driver_sql("COMMIT")
+                    outcomes.append(_run_unit(connection, driver, unit))
+                driver.execute("COMMIT")
             except BaseException:
-                _abandon(connection)
+                if driver.in_transaction:
+                    driver.execute("ROLLBACK")
                 raise
             finally:
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
@@ -181,23 +201,23 @@ class SqliteStore:
             _settle(unit.done, result, problem)
 
 
-def _run_unit(connection: Connection, unit: _Unit) -> tuple[_Unit, Any, BaseException | None]:
-    connection.exec_driver_sql("SAVEPOINT unit")
+def driver_of(connection: Connection) -> Any:
+    """The driver's own connection."""
+    return connection.connection.driver_connection
+
+
+def _run_unit(connection: Connection, driver: Any, unit: _Unit) -> tuple[_Unit, Any, BaseException | None]:
+    driver.execute("SAVEPOINT unit")
     try:
         result = unit.work(connection)
     except Exception as error:
-        if not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+        if not driver.in_transaction:
             raise  # the engine gave up the whole transaction (full disk): nobody in the group may be told otherwise
-        connection.exec_driver_sql("ROLLBACK TO unit")
-        connection.exec_driver_sql("RELEASE unit")
+        driver.execute("ROLLBACK TO unit")
+        driver.execute("RELEASE unit")
         return unit, None, store_error(error)
-    connection.exec_driver_sql("RELEASE unit")
+    driver.execute("RELEASE unit")
     return unit, result, None
-
-
-def _abandon(connection: Connection) -> None:
-    if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
-        connection.exec_driver_sql("ROLLBACK")
 
 
 def _settle(done: Future[Any], result: Any, problem: BaseException | None) -> None:

@@ -113,7 +113,10 @@ class World:
     async def _settle(self) -> None:
         """Wait until deferred writes are committed."""
         await self.house.store.write(Writer.PERFORM, lambda connection: None)
-        await asyncio.sleep(0.01)
+        deferred = self.house.kernel.deferred
+        async with asyncio.timeout(30):
+            while not deferred.settled:
+                await asyncio.sleep(0.001)
 
     async def _run_due(self) -> int:
         return await run_due(self.house.kernel, self.house.outbox, "test")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl
 
@@ -47,7 +48,7 @@ def read_query(request: Request, into: type[msgspec.Struct]) -> msgspec.Struct:
         )
     except (UnicodeDecodeError, ValueError) as error:
         raise Malformed("The query string is not valid UTF-8 text.") from error
-    several = {item.name for item in msgspec.structs.fields(into) if _takes_several(item.type)}
+    several = _several(into)
     data: dict[str, Any] = {}
     for name, value in pairs:
         if name in several:
@@ -62,7 +63,7 @@ def read_query(request: Request, into: type[msgspec.Struct]) -> msgspec.Struct:
 def convert(data: Mapping[str, Any], into: type[msgspec.Struct], *, strict: bool) -> msgspec.Struct:
     """Plain values as `into`. Raises Invalid naming the field at fault; unknown fields are at fault as well."""
     _check_values(data, "", 0)
-    unknown = _unknown(data, types.type_info(into), "")
+    unknown = _unknown(data, _shape(into), "") if data else []
     if unknown:
         raise Invalid(fields=dict.fromkeys(unknown, "This field is not known here."))
     try:
@@ -73,9 +74,19 @@ def convert(data: Mapping[str, Any], into: type[msgspec.Struct], *, strict: bool
         if name is None:
             raise Invalid(without_path(text)) from error
         raise Invalid(fields={name: without_path(text)}) from error
-    if not strict:
+    if not strict and data:
         _check_values(msgspec.to_builtins(made), "", 0)
     return made
+
+
+@cache
+def _shape(into: type[msgspec.Struct]) -> types.Type:
+    return types.type_info(into)
+
+
+@cache
+def _several(into: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(item.name for item in msgspec.structs.fields(into) if _takes_several(item.type))
 
 
 def _missing_field(text: str) -> str | None:

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
 from subscription_services.identity.model import Purpose, State
-from subscription_services.identity.queries import account_by_id, accounts
+from subscription_services.identity.queries import Profile, account_by_id, own_profile
 from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
@@ -54,15 +54,6 @@ class ShowActivity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     after: Annotated[str, Meta(max_length=200)] = ""
     limit: Annotated[int, Meta(ge=1, le=200)] = 50
-
-
-class Profile(msgspec.Struct, frozen=True):
-    id: str
-    email: str
-    name: str
-    second_factor: bool
-    sessions: int
-    created_at: datetime
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -107,17 +98,10 @@ class NewPassword:
 @operation("identity.profile", by=OWN)
 def profile(tx: ReadTransaction, ctx: Context, request: ShowProfile) -> Seen[Profile]:
     """One's own name, address and state of protection."""
-    found = accounts(tx, [ctx.actor.id])
-    if not found:
+    me = own_profile(tx, ctx.actor.id, ctx.now)
+    if me is None:
         raise NotFound()
-    open_sessions = tx.connection.execute(
-        select(func.count()).where(
-            model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None),
-            model.session.c.ends_at > ctx.now, model.session.c.last_used_at > ctx.now - rules().idle,
-        )
-    ).scalar_one()  # fmt: skip
-    me = found[0]
-    return Seen(Profile(me.id, me.email, me.name, me.second_factor, open_sessions, me.created_at), object=me.id)
+    return Seen(me, object=me.id)
 
 
 @operation("identity.change_name", by=OWN)
