@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from subscription_services import key_commands
+from subscription_services import key_commands, key_root_commands
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.settings import HouseSettings, entries
 from subscription_services.keys_cli import keys_cli
@@ -22,6 +22,7 @@ ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 cli.add_typer(ledger_cli, name="ledger")
 cli.add_typer(keys_cli, name="keys")
 key_commands.register(keys_cli)
+key_root_commands.register(keys_cli)
 out = Console(highlight=False)
 
 

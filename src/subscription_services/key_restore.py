@@ -11,34 +11,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
+from typing import Protocol
 
 from subscription_services import access, app, identity, keys
-from subscription_services.kernel.actors import Actor, Anonymous, TeamMember
+from subscription_services.at_terminal import ORIGIN, Asking, do, sign_in
+from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.clock import Clock, monotonic, system_clock, system_random
-from subscription_services.kernel.context import Origin
-from subscription_services.kernel.errors import DomainError, Invalid, NotSignedIn, Refusal
+from subscription_services.kernel.errors import DomainError, Invalid, Refusal
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.keys.operations import backup
 from subscription_services.ledger import LedgerError, Search, search, verify_log
 
-_ORIGIN = Origin(channel="terminal")
 _MARGIN = timedelta(days=1)
 LIST, LOG = "the list of erasures", "the verified log"
 
 
-class Terminal(Protocol):
+class Terminal(Asking, Protocol):
     """The people who restore."""
 
     def confirm(self, plan: Plan) -> bool:
         """Show what will happen; False leaves everything as it is."""
         ...
-
-    def ask(self, what: str, *, secret: bool) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,42 +124,25 @@ def erasures_in_log(house: app.House, since: datetime) -> list[keys.Tombstone]:
 
 
 async def _agree_and_record(kernel: Kernel, plan: Plan, terminal: Terminal, alone: bool) -> None:
-    first = await _sign_in(kernel, terminal, "the person who restores")
+    first = await sign_in(kernel, terminal, "the person who restores")
     # refused here, and that recorded, before anybody else is asked
-    await perform(kernel, backup.backups, first, backup.ListBackups(), origin=_ORIGIN)
+    await perform(kernel, backup.backups, first, backup.ListBackups(), origin=ORIGIN)
     agreed_by = ""
     if not (alone and _nobody_else(kernel, first)):
         if alone:
             raise Refusal("Somebody else could agree: a restore takes two people.")
-        second = await _sign_in(kernel, terminal, "a second person who agrees")
+        second = await sign_in(kernel, terminal, "a second person who agrees")
         if second.id == first.id:
             raise Refusal("The second person is the first: a restore takes two people.")
         agreed_by = second.id
-        await perform(kernel, backup.agree_to_restore, second, backup.AgreeToRestore(plan.copy.digest), origin=_ORIGIN)
-        await _do(kernel, "identity.sign_out", second)
+        await perform(kernel, backup.agree_to_restore, second, backup.AgreeToRestore(plan.copy.digest), origin=ORIGIN)
+        await do(kernel, "identity.sign_out", second)
     request = backup.RecordRestore(
         plan.copy.digest, plan.copy.made_at, plan.copy.keys, plan.copy.lost, plan.erased_again, plan.erasures_from,
         agreed_by,
     )  # fmt: skip
-    await perform(kernel, backup.record_restore, first, request, origin=_ORIGIN)
-    await _do(kernel, "identity.sign_out", first)
-
-
-async def _sign_in(kernel: Kernel, terminal: Terminal, who: str) -> TeamMember:
-    """With password and code, as anywhere; nothing is running that one could be signed in to."""
-    email = terminal.ask(f"E-mail of {who}", secret=False)
-    password = terminal.ask("Password", secret=True)
-    signed = await _do(kernel, "identity.sign_in", Anonymous(), email=email, password=password)
-    if signed.challenge:
-        code = terminal.ask("Code", secret=True)
-        signed = await _do(kernel, "identity.sign_in_code", Anonymous(), challenge=signed.challenge, code=code)
-    now = kernel.clock()
-    with kernel.store.reading() as connection:
-        found = identity.resolve_session(connection, kernel.keys.for_caller("identity"), signed.token, now)
-        if found is None:
-            raise NotSignedIn()
-        roles = access.roles_of(connection, found.account, now)
-    return TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
+    await perform(kernel, backup.record_restore, first, request, origin=ORIGIN)
+    await do(kernel, "identity.sign_out", first)
 
 
 def _nobody_else(kernel: Kernel, first: TeamMember) -> bool:
@@ -175,13 +153,3 @@ def _nobody_else(kernel: Kernel, first: TeamMember) -> bool:
             return False
         others = [item for item in team if item.id != first.id and item.state == "active"]
         return not any(access.roles_of(connection, item.id, kernel.clock()) & set(backup.KEEPERS) for item in others)
-
-
-async def _do(kernel: Kernel, name: str, actor: Actor, **fields: str) -> Any:
-    operation = kernel.registry.get(name)
-    assert operation is not None
-    try:
-        request = msgspec.convert(fields, operation.request)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"That was not accepted: {error}") from None
-    return await perform(kernel, operation, actor, request, origin=_ORIGIN)

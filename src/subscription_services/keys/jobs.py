@@ -15,7 +15,7 @@ from subscription_services.kernel.operations import Change, SystemOnly, operatio
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import Transaction
 
-from .operations import backup
+from .operations import backup, roots
 
 BATCH = 200
 EARLY = timedelta(minutes=5)
@@ -83,7 +83,7 @@ async def back_up_when_due(kernel: Kernel, payload: BackUpWhenDue) -> None:
         await perform(kernel, backup.back_up, System("keys.backup"), backup.BackUp())
 
 
-OPERATIONS = (record_access, *backup.OPERATIONS)
+OPERATIONS = (record_access, *backup.OPERATIONS, *roots.OPERATIONS)
 SCHEDULES = (
     Schedule("keys.drain_journal", timedelta(minutes=1), lambda now: DrainJournal()),
     Schedule("keys.backup", 2 * EARLY, lambda now: BackUpWhenDue()),
