@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from subscription_services.kernel.actors import Role
 from subscription_services.testing import World
 from tests.conftest import missing
 from tests.interop import exported
@@ -93,11 +94,12 @@ def published(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -
     place = tmp_path_factory.mktemp("published")
     shutil.copytree(sqlite_template, place / "data")
     with World.open(place / "data") as world:
+        auditor = world.team(Role.AUDITOR)
         events = exported.grow(world, SIZES[0])
         old = exported.checkpoint(world)
         (place / "old").write_bytes(old)
         events += exported.grow(world, SIZES[1])
-        exported.export(world, place / "log")
+        exported.export(world, auditor, place / "log")
         (place / "consistency").write_bytes(exported.consistency_file(world, int(old.split(b"\n")[1])))
         proofs = []
         for event in (events[0], events[255], events[-1]):

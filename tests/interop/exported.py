@@ -1,4 +1,4 @@
-"""A log as our server keeps it, written as a folder, and proofs as our server makes them."""
+"""A log as our server exports it, and proofs as our server makes them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, select
 
+from subscription_services.kernel.actors import Actor
 from subscription_services.kernel.ports import Writer
-from subscription_services.ledger import model
+from subscription_services.ledger.export import export as fetched
 from subscription_services.ledger.note import verifier_key
 from subscription_services.ledger.queries import newest_checkpoint, prove_consistency, prove_inclusion
 from subscription_services.ledger.sequencer import sequence
-from subscription_services.ledger.stored import read_tile
-from subscription_services.ledger.tiles import bundle_path, encode_bundle, tile_path, tiles_of
 from subscription_services.testing import World
 from subscription_services.trust.operations import RecordRun
+from tests.ledger.served import client
 
 SAYS = "Every connection spoke TLS 1.3."
 RUN = RecordRun("transit.tls13", "kept", SAYS, 12, {"connections": 8, "protocol": "TLS 1.3"})
@@ -48,18 +47,10 @@ def checkpoint(world: World) -> bytes:
     return bytes(head.note)
 
 
-def export(world: World, place: Path) -> None:
-    """The whole log in the layout of C2SP tlog-tiles."""
-    with world.house.store.reading() as connection:
-        head = newest_checkpoint(connection)
-        assert head is not None
-        entries = _entries(connection)[: head.size]
-        _write(place, "checkpoint", head.note)
-        for tile in tiles_of(head.size):
-            _write(place, tile_path(tile), read_tile(connection)(tile)[: tile.width * 32])
-        for start in range(0, head.size, 256):
-            part = entries[start : start + 256]
-            _write(place, bundle_path(start // 256, len(part)), encode_bundle(part))
+def export(world: World, auditor: Actor, place: Path) -> None:
+    """The whole published log, fetched as `subs ledger export` does."""
+    place.mkdir()
+    fetched(client(world, auditor), place)
 
 
 def inclusion_file(world: World, event: str) -> tuple[bytes, bytes]:
@@ -81,17 +72,3 @@ def consistency_file(world: World, old: int) -> bytes:
 
 def _lines(hashes: Sequence[bytes]) -> bytes:
     return b"".join(base64.b64encode(item) + b"\n" for item in hashes)
-
-
-def _entries(connection: Connection) -> list[bytes]:
-    rows = connection.execute(
-        select(model.event.c.payload)
-        .join(model.entry, model.entry.c.event_id == model.event.c.id)
-        .order_by(model.entry.c.log_index)
-    )
-    return [bytes(row.payload) for row in rows]
-
-
-def _write(place: Path, name: str, data: bytes) -> None:
-    (place / name).parent.mkdir(parents=True, exist_ok=True)
-    (place / name).write_bytes(data)
