@@ -1,4 +1,5 @@
-"""Brings the journal of key accesses into the log: each batch at least once, and once only by its id."""
+"""The room's jobs: the journal of key accesses comes into the log (each batch at least once, and once only by its id),
+copies are made, keys are rotated."""
 
 from __future__ import annotations
 
@@ -11,11 +12,13 @@ from msgspec import Meta
 from subscription_services.jobs import JobKind, Schedule
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.operations import Change, SystemOnly, operation
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import Transaction
 
-from .operations import backup, roots
+from .operations import backup, roots, rotation
+from .states import PurposeState, VersionState
 
 BATCH = 200
 EARLY = timedelta(minutes=5)
@@ -38,6 +41,10 @@ class RecordAccess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class BackUpWhenDue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Job: copy the wrapped keys when that is due."""
+
+
+class RotateWhenDue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Job: new versions where they are due, data keys moved to the newest ones, old ones destroyed."""
 
 
 class DrainJournal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,10 +90,43 @@ async def back_up_when_due(kernel: Kernel, payload: BackUpWhenDue) -> None:
         await perform(kernel, backup.back_up, System("keys.backup"), backup.BackUp())
 
 
-OPERATIONS = (record_access, *backup.OPERATIONS, *roots.OPERATIONS)
+async def rotate_when_due(kernel: Kernel, payload: RotateWhenDue) -> None:
+    """What one purpose cannot have done now does not keep the others from it; its error is raised at the end."""
+    keys: Any = kernel.keys.for_caller("keys")
+    failures = []
+    for state in keys.states().purposes:
+        try:
+            await _look_after(kernel, state)
+        except DomainError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+async def _look_after(kernel: Kernel, state: PurposeState) -> None:
+    now, actor = kernel.clock(), System("keys.rotation")
+    if state.rotation_due is not None and state.rotation_due <= now:
+        due = rotation.RotateWhenDue(state.purpose, state.versions[0].version)
+        await perform(kernel, rotation.rotate_when_due, actor, due)
+    elif state.rewrapping is not None and state.rewrapping.left:
+        await move_keys(kernel, rotation.MoveKeys(state.purpose))
+    if any(v.state is VersionState.DECRYPT_ONLY and v.retire_at and v.retire_at <= now for v in state.versions):
+        await perform(kernel, rotation.retire, actor, rotation.Retire(state.purpose))
+
+
+async def move_keys(kernel: Kernel, payload: rotation.MoveKeys) -> None:
+    """To the last key. What a stopped worker leaves is taken up where it was: each key is under one version."""
+    left = 1
+    while left:
+        moved = await perform(kernel, rotation.rewrap, System("keys.rotation"), rotation.Rewrap(payload.purpose))
+        left = moved.left
+
+
+OPERATIONS = (record_access, *backup.OPERATIONS, *roots.OPERATIONS, *rotation.OPERATIONS)
 SCHEDULES = (
     Schedule("keys.drain_journal", timedelta(minutes=1), lambda now: DrainJournal()),
     Schedule("keys.backup", 2 * EARLY, lambda now: BackUpWhenDue()),
+    Schedule("keys.rotation", 2 * EARLY, lambda now: RotateWhenDue()),
 )
 
 
@@ -95,4 +135,6 @@ def kinds() -> list[JobKind]:
     return [
         JobKind("keys.drain_journal", DrainJournal, drain_journal),
         JobKind("keys.backup", BackUpWhenDue, back_up_when_due, attempts=4, lease=timedelta(minutes=5)),
+        JobKind("keys.rotation", RotateWhenDue, rotate_when_due, attempts=4, lease=timedelta(minutes=30)),
+        JobKind("keys.move", rotation.MoveKeys, move_keys, attempts=30, lease=timedelta(minutes=30)),
     ]

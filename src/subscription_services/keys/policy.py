@@ -115,6 +115,7 @@ DEFAULT_POLICY = Policy(
             Grant(None, "renewal", frozenset({Verb.RENEW, Verb.LIST, Verb.RETIRE})),
             Grant(None, "states", frozenset({Verb.LIST})),
             Grant(None, "policy", frozenset({Verb.LIST, Verb.POLICY})),
+            *_subjects(_USE, "keys.probe"),
             Grant(None, "backup", frozenset({Verb.EXPORT, Verb.PUBLISH})),
         ),
     }

@@ -13,6 +13,9 @@ from .store import Tx
 AHEAD = timedelta(hours=1)
 """A version made further in the future than this was made under a wrong clock; its age tells nothing."""
 
+REMEMBERED = 50
+"""Destroyed versions further back than this are forgotten; the log still tells of them."""
+
 _COLUMNS = "version, reason, created_at, uses, data_keys, foreign_keys, destroyed_at, moved, finished_at"
 _Row = tuple[int, str, str, int, int, int, str | None, int, str | None]
 
@@ -71,6 +74,11 @@ def retire(tx: Tx, purpose: str, version: int | None, rule: RotationRule, now: d
             "UPDATE kek SET wrapped = x'', destroyed_at = ? WHERE purpose = ? AND version = ? AND data_keys = 0",
             (now.astimezone(UTC).isoformat(), purpose, number),
         )
+    tx.execute(
+        "DELETE FROM kek WHERE purpose = ? AND destroyed_at IS NOT NULL AND data_keys = 0 AND version <="
+        " (SELECT max(version) FROM kek WHERE purpose = ?) - ?",
+        (purpose, purpose, REMEMBERED),
+    )
     return gone
 
 
