@@ -1,7 +1,7 @@
 # mypy: disable-error-code="import-not-found"
 """Run in an environment of its own, where nothing but the package aics-tlog is: verify an exported folder with it.
 
-aics_verify.py FOLDER VKEY [MINIMUM]
+aics_verify.py FOLDER VKEY MINIMUM [WITNESS ...]      all witnesses must have cosigned
 """
 
 import sys
@@ -12,10 +12,12 @@ from aics_tlog import FileSystemTileReader, VerifiedTileReader, audit_tiles, par
 WIDTH = 256
 
 
-def main(place: str, vkey: str, minimum: int = 0) -> None:
+def main(place: str, vkey: str, minimum: int, *witnesses: str) -> None:
     """Raises what aics-tlog raises."""
     key = parse_vkey(vkey)
-    head = verify_checkpoint(parse_note((Path(place) / "checkpoint").read_bytes()), key, expected_origin=key.name)
+    note = parse_note((Path(place) / "checkpoint").read_bytes())
+    known = [parse_vkey(witness) for witness in witnesses]
+    head = verify_checkpoint(note, key, known, quorum=len(known), expected_origin=key.name)
     if not head.ok:
         sys.exit(f"refused: {head.error}")
     reader = FileSystemTileReader(place)
@@ -31,4 +33,4 @@ def main(place: str, vkey: str, minimum: int = 0) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

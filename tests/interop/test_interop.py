@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from subs_verifier import parse_key
+from subs_verifier.witness.protocol import Cosigner
+from subs_verifier.witness.state import State, make_state, watch
 from tests.interop.conftest import SIZES, Program, Published
 
 pytestmark = pytest.mark.xdist_group("interop")
@@ -76,6 +80,29 @@ def test_a_pruned_log_is_still_verified(
     (copy / "tile/entries/000").unlink()
     assert reader(copy, published.vkey, 0) is None
     assert reader(copy, published.vkey, 256) is not None
+
+
+def test_others_verify_what_our_witness_cosigned(
+    published: Published, go_program: Program, aics: Program, ours: Program, copy: Path, tmp_path: Path
+) -> None:
+    key = make_state(tmp_path / "witness", "witness.example/w1").text()
+    assert aics.run(copy, published.vkey, "0", key) is None
+    watch(tmp_path / "witness", [parse_key(published.vkey)])
+    state = State(tmp_path / "witness")
+    note = (copy / "checkpoint").read_bytes()
+    reply = Cosigner(state, time.time).add_checkpoint(b"old 0\n\n" + note)
+    state.close()
+    assert reply.status == 200
+    (copy / "checkpoint").write_bytes(note + reply.body)
+    assert aics.run(copy, published.vkey, "0", key) is not None
+    assert go_program.run("folder", copy, published.vkey) is not None
+    (tmp_path / "policy").write_text(f"log {published.vkey}\nwitness w {key}\nquorum w\n")
+    said = ours.run("folder", copy, "--policy", tmp_path / "policy", "--since", published.old)
+    assert said is not None
+    assert said.endswith("\nproved\n")
+    (copy / "checkpoint").write_bytes(note + reply.body.replace(reply.body[-9:-5], b"AAAA"))
+    assert aics.run(copy, published.vkey, "0", key) is None
+    assert ours.run("folder", copy, "--policy", tmp_path / "policy") is None
 
 
 def test_go_verifies_our_proofs(published: Published, go_program: Program, tmp_path: Path) -> None:
