@@ -30,6 +30,8 @@ from subscription_services.kernel.settings import HouseSettings, Settings
 READY_SECONDS = 60
 STOP_SECONDS = 20
 DOORS = ("serve", "redirect")
+REFUSED = 2
+"""Exit status of a command that said in one line why it does not start."""
 log = structlog.get_logger("serving")
 
 
@@ -109,6 +111,9 @@ class Supervisor:
     def _alive(self) -> bool:
         """Whether to go on waiting. Raises StartError when a part has ended."""
         ended = [part for part in self._parts if part.process.poll() is not None]
+        if ended and ended[0].process.returncode == REFUSED:
+            # it said in its own line what is to be mended
+            raise SystemExit(REFUSED)
         if ended:
             raise StartError(f"The part {ended[0].name!r} ended at once; its message stands above.")
         return not self._stopping

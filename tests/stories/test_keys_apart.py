@@ -78,6 +78,16 @@ def test_from_sign_up_to_sign_in_only_the_key_service_opens_the_keys(apart: Serv
             assert any(item.startswith(b"SUBS_KEYS_SERVICE=127.0.0.1:") for item in environment)
 
 
+def test_the_security_page_says_that_it_is_kept(apart: Service) -> None:
+    def checked() -> str:
+        with apart.client() as client:
+            shown = client.get("/security.json").json()["promises"]
+        found = next(item for item in shown if item["id"] == "kms.central")
+        return str(found["state"]) if found["checked_at"] else ""
+
+    assert eventually(checked, 120) == "kept"
+
+
 def test_it_works_without_the_root_within_reach_of_the_application(apart: Service) -> None:
     """While the key service runs, the root file is taken away: nobody else ever looks for it."""
     root, aside = apart.data / "keys" / "root.key", apart.folder / "aside"

@@ -81,8 +81,8 @@ class Authority:
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = self._leaf(name, key.public_key(), authority, server, hosts, now)
             signed = certificate.sign(authority_key, hashes.SHA256())
-            _write(files.key, _private(key), 0o600)
-            _write(files.certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+            _write(files.key, _private(key))
+            _write(files.certificate, signed.public_bytes(serialization.Encoding.PEM))
         return files
 
     def _leaf(
@@ -143,8 +143,8 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        _write(self._key, _private(key), 0o600)
-        _write(self.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+        _write(self._key, _private(key))
+        _write(self.certificate, certificate.public_bytes(serialization.Encoding.PEM))
 
     def _load(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         try:
@@ -198,11 +198,11 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def _write(path: Path, data: bytes) -> None:
     """Whole or not at all, and never readable by others for a moment."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 from pathlib import Path
@@ -53,6 +54,8 @@ def serve_keys(data: Path, settings: KeySettings, clock: Clock, random: Random) 
     """
     if settings.service:
         raise StartError("SUBS_KEYS_SERVICE is set: keys are kept elsewhere. A key service itself must not have it.")
+    # what is in this process's memory must not be written to a disk when it fails
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     contexts = Contexts(identity_files(settings), service_context)
     if not settings.allow:
         raise StartError("SUBS_KEYS_ALLOW is not set: it names the file of the clients that the key service answers.")

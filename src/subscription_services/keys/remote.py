@@ -292,12 +292,14 @@ class RemoteKeyService:
         self._why_down = lost.why
         if self._down_since is None:
             self._down_since = self._ticks()
-            log.warning("keys.unreachable", service=self._where, why=lost.why)
+            if self._started:
+                log.warning("keys.unreachable", service=self._where, why=lost.why)
 
     def _came_back(self) -> None:
         if self._down_since is not None:
             self._down_since = None
-            log.info("keys.reachable", service=self._where)
+            if self._started:
+                log.info("keys.reachable", service=self._where)
 
     def _hopeless(self) -> bool:
         since = self._down_since
