@@ -212,6 +212,18 @@ class CallerKeys:
         key = ring.cache.get((self._caller, _SUBJECT, subject, _CURRENT))
         return (key or self._open(Kind.SUBJECT, subject, _CURRENT, 0)).version
 
+    def wrap_many(self, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """Wrap keys that are kept elsewhere, each given as context and key."""
+        return self._ring.service.wrap_many(self._caller, purpose, keys)
+
+    def unwrap_many(self, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """All of them, each given as context and wrapped key. Raises KeyTampered."""
+        return self._ring.service.unwrap_many(self._caller, purpose, keys)
+
+    def rewrap_many(self, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """The same keys under the newest version, each given as context and wrapped key. Raises KeyTampered."""
+        return self._ring.service.rewrap_many(self._caller, purpose, keys)
+
     def rotate(self, purpose: str, after: int | None = None, reason: Reason = Reason.DEMAND) -> int:
         """Add a version of the purpose's key-encryption key, with `after` only if that is the newest; returns it."""
         return self._ring.service.rotate(self._caller, purpose, after, reason)
