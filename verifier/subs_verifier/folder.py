@@ -108,6 +108,8 @@ class _Walk:
         for level, parts in enumerate(self._levels, start=1):
             if parts:
                 self._check_tile(level, self._done[level - 1], b"".join(parts))
+        for level_or_entries, index in self._earlier:
+            raise Tampered(f"{path_of(level_or_entries, index)} was not verified")
 
     def root(self) -> bytes:
         return edge_root([self._edge, *(b"".join(parts) for parts in self._levels)])

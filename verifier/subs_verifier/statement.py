@@ -18,6 +18,7 @@ from .policy import Policy
 from .proof import parse_inclusion
 
 ACTION = "trust.record_run"
+LAYOUT = 1
 VERDICTS = ("kept", "broken", "could not check")
 MAX_STATUS_BYTES = 4 * 1024 * 1024
 _FIGURE = "evidence."
@@ -44,6 +45,8 @@ def verify_statement(data: bytes, policy: Policy, now: int | None = None) -> Sta
         raise Malformed("the proof does not carry its entry as extra data")
     head = proof.verify(proof.extra, policy, now)
     entry = _object(_json(proof.extra, "the entry"), "the entry")
+    if entry.get("v") != LAYOUT:
+        raise Malformed("the entry has a layout that this verifier does not know")
     event = _object(entry.get("event"), "the event")
     if event.get("action") != ACTION or event.get("actor_kind") != "system" or event.get("outcome") != "success":
         raise Malformed(f"the entry is not one that a check left: {shown(str(event.get('action')))}")
