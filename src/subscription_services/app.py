@@ -35,6 +35,7 @@ from subscription_services.kernel.settings import HouseSettings, Settings, Slice
 from subscription_services.keys import KeyRing, KeySettings
 from subscription_services.keys import checks as keys_checks
 from subscription_services.keys import jobs as keys_jobs
+from subscription_services.keys import pages as keys_pages
 from subscription_services.ledger import pages as ledger_pages
 from subscription_services.ledger import retention
 from subscription_services.ledger.adoption import OPERATIONS as ADOPTION
@@ -225,7 +226,7 @@ def route_table(settings: Settings, registry: Registry | None = None) -> RouteTa
         (
             *toolkit_routes(development=house.development), *landing.routes(), *identity.routes(),
             *access.routes(), *subscriptions.routes(), *billing.routes(settings.of(billing.BillingSettings), house),
-            *mail.routes(), *trust.routes(),
+            *mail.routes(), *keys_pages.routes(), *trust.routes(),
             *ledger_pages.routes(read_policy(settings.of(LedgerSettings).witness_policy)),
             *api_routes(registry or Registry(OPERATIONS), product=PRODUCT, version=VERSION),
         )

@@ -16,6 +16,7 @@ _LINKS = (
     ("identity.find_person", NavItem("Find a subscriber", "/team/find", "search")),
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
+    ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
     ("access.audit_log", NavItem("Log", "/team/log", "list")),
     ("mail.queue", NavItem("Mail", "/team/mail", "mail")),
 )
