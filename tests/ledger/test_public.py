@@ -16,6 +16,7 @@ from subscription_services.testing import World
 
 from .served import client, grow
 
+
 @pytest.fixture
 def grown(world: World) -> World:
     """A signed log of some 300 entries."""

@@ -127,10 +127,14 @@ class Witnessing:
     clock: Clock
     interval: float = 5.0
     refusal: RolledBack | None = None
+    began: bool = False
 
     async def round(self, client: httpx.AsyncClient) -> Asked:
-        """Ask whoever has not cosigned the newest checkpoint yet, and keep what they sign."""
-        have = await self.store.read(_cosigned_newest) if self.refusal is None else []
+        """Ask whoever has not cosigned the newest checkpoint yet, and keep what they sign.
+
+        The first time everybody is asked: a store that was turned back has the cosignatures of that day.
+        """
+        have = await self.store.read(_cosigned_newest) if self.began and self.refusal is None else []
         asked = await ask_all(client, self.store, self.log, self.policy, self.clock, have)
         if asked.cosigned:
             await self.store.write(Writer.SEQUENCER, lambda connection: self._keep(connection, asked))
@@ -138,6 +142,7 @@ class Witnessing:
             _lines.critical("ledger.contradicted", witness=contradiction.witness, size=contradiction.size)
         for witness, problem in asked.problems.items():
             _lines.warning("ledger.witness_failed", witness=witness, error=problem)
+        self.began = self.began or bool(asked.note)
         proved = [item for item in asked.contradictions if item.proved]
         self.refusal = RolledBack(str(proved[0])) if proved else None
         return asked

@@ -57,10 +57,16 @@ class SessionLease:
 
     def release(self) -> None:
         """See `Lease`."""
-        connection, self._connection, self._held = self._connection, None, False
-        if connection is not None:
+        connection, held = self._connection, self._held
+        self._connection, self._held = None, False
+        if connection is None:
+            return
+        try:
+            if held:
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
+        except DBAPIError:
             connection.invalidate()
-            connection.close()
+        connection.close()
 
 
 class FileLease:
