@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 # a machine that vanished is noticed within some ten seconds, and its lock is let go
 _ALIVE = "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
@@ -51,7 +51,7 @@ class SessionLease:
             else:
                 taken = self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key})
                 self._held = bool(taken.scalar_one())
-        except DBAPIError:
+        except SQLAlchemyError:
             self.release()
         return self._held
 
@@ -64,7 +64,7 @@ class SessionLease:
         try:
             if held:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
-        except DBAPIError:
+        except SQLAlchemyError:
             connection.invalidate()
         connection.close()
 
