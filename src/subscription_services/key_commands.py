@@ -132,6 +132,7 @@ class _Terminal:
         table.add_row("Made", f"{copy.made_at:%Y-%m-%d %H:%M:%S} UTC")
         table.add_row("Keys in it", str(copy.keys))
         table.add_row("Lost by this", f"{lost}; what was sealed under keys made later never opens again")
+        table.add_row("Undone", "restrictions of callers and destroyed versions since then: make them again")
         table.add_row("Erased again", f"{plan.erased_again}, by {plan.erasures_from}")
         table.add_row("SHA-256", copy.digest)
         out.print(table)

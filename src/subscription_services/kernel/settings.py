@@ -68,7 +68,13 @@ class Settings:
 class HouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of the installation as a whole."""
 
-    data: Annotated[str, Says("Directory that holds everything the service keeps. Back it up as a whole.")] = "var"
+    data: Annotated[
+        str,
+        Says(
+            "Directory that holds everything the service keeps. Leave its folders keys and key-backups out of every "
+            "backup that is kept longer than those of the keys, or erased people come back with it."
+        ),
+    ] = "var"
     https_port: Annotated[int, Says("Port of the HTTPS listener.")] = 8443
     http_port: Annotated[int, Says("Port of the plain HTTP listener, which only sends browsers to HTTPS.")] = 8080
     host: Annotated[str, Says("Address the listeners bind to. 0.0.0.0 makes the service reachable.")] = "127.0.0.1"
