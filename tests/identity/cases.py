@@ -26,6 +26,7 @@ from subscription_services.identity.operations.sign_up import (
     SignUp,
     UseLink,
 )  # fmt: skip
+from subscription_services.identity.operations.unlock import AskUnlock, Unlock
 from subscription_services.kernel.actors import Anonymous, Role, Subscriber, System
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
@@ -129,6 +130,16 @@ CASES = [
         "identity.reset_password",
         lambda w: (STRANGER, ResetPassword(_link(w, w.subscriber().id, Purpose.RESET), NEW)),
         lambda w: (STRANGER, ResetPassword(_link(w, w.subscriber().id), NEW)),
+    ),
+    Case(
+        "identity.ask_unlock",
+        lambda w: after(w.subscriber("ada@example.org"), AskUnlock("ada@example.org")),
+        lambda w: (STRANGER, AskUnlock("no address")),
+    ),
+    Case(
+        "identity.unlock",
+        lambda w: (STRANGER, Unlock(_link(w, w.subscriber().id, Purpose.UNLOCK))),
+        lambda w: (STRANGER, Unlock(_link(w, w.subscriber().id, Purpose.RESET))),
     ),
     Case(
         "identity.issue_link",

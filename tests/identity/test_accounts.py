@@ -22,8 +22,7 @@ from subscription_services.identity.operations.sign_up import IssueLink, SignUp,
 from subscription_services.identity.settings import IdentitySettings
 from subscription_services.identity.tokens import digest
 from subscription_services.kernel.actors import Anonymous, System
-from subscription_services.kernel.context import Origin
-from subscription_services.kernel.errors import Invalid, NotSignedIn, StepUpNeeded, TooMany
+from subscription_services.kernel.errors import Invalid, NotSignedIn, StepUpNeeded
 from subscription_services.testing import World
 from subscription_services.testing.people import PASSWORD, sign_in_subscriber
 
@@ -112,19 +111,6 @@ def test_spaces_around_an_address_give_no_counter_of_their_own(world: World) -> 
     for typed in (f" {EMAIL}", f"{EMAIL} ", f"{EMAIL}\t"):
         with pytest.raises(Invalid):
             world.do("identity.sign_in", STRANGER, SignIn(typed, PASSWORD))
-
-
-def test_ten_tries_for_one_address_are_enough(world: World) -> None:
-    world.subscriber(EMAIL)
-    for number in range(9):
-        with pytest.raises(WrongCredentials):
-            origin = Origin(address=f"127.0.1.{number}")
-            world.do("identity.sign_in", STRANGER, SignIn(EMAIL, "wrong password"), origin=origin)
-    with pytest.raises(TooMany) as caught:
-        world.do("identity.sign_in", STRANGER, SignIn(EMAIL, "wrong password"))
-    assert 0 < caught.value.retry_after <= 900
-    world.clock.advance(minutes=16)
-    assert world.do("identity.sign_in", STRANGER, SignIn(EMAIL, PASSWORD)).token
 
 
 def test_the_work_factor_rises_at_the_next_sign_in(world: World) -> None:

@@ -18,9 +18,10 @@ from sqlalchemy import Table
 from subscription_services import front
 from subscription_services.edge.certificate import local_certificate
 from subscription_services.edge.listener import Listening, server
-from subscription_services.identity import checks, codes, model, passwords, queries, sessions, tokens
+from subscription_services.identity import checks, codes, known, model, passwords, queries, sessions, tokens
 from subscription_services.identity.configured import rules
-from subscription_services.identity.operations import profile
+from subscription_services.identity.operations import profile, reset
+from subscription_services.identity.operations.sign_up import look_at_link
 from subscription_services.kernel.checks import Doors, Finding, Verdict
 from subscription_services.kernel.clock import system_clock
 from subscription_services.kernel.context import Context
@@ -141,9 +142,23 @@ def password_in_a_row(patch: pytest.MonkeyPatch, world: World) -> None:
 
 
 def no_limits(patch: pytest.MonkeyPatch, world: World) -> None:
-    async def spend(self: DatabaseLimiter, name: str, key: str, allowed: int, seconds: int) -> None: ...
+    async def spend(self: DatabaseLimiter, *arguments: object) -> None: ...
 
-    patch.setattr(DatabaseLimiter, "spend", spend)
+    for name in ("spend", "spend_growing"):
+        patch.setattr(DatabaseLimiter, name, spend)
+
+
+def one_counter_for_all(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(known, "device_of", lambda *arguments: "")
+
+
+def links_work_for_ever(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(reset, "use_link", lambda tx, ctx, token, purpose: look_at_link(tx, ctx, token, purpose))
+    patch.setattr(reset, "end_links", lambda *arguments: None)
+
+
+def sessions_outlive_resets(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(reset, "end_sessions", lambda *arguments: 0)
 
 
 def names_stay(patch: pytest.MonkeyPatch, world: World) -> None:
@@ -153,7 +168,9 @@ def names_stay(patch: pytest.MonkeyPatch, world: World) -> None:
 FAULTS: list[tuple[str, Callable[[pytest.MonkeyPatch, World], None]]] = [
     ("auth.token-random", short_tokens), ("auth.token-random", tokens_kept), ("auth.inactivity", endless_sessions),
     ("auth.totp", codes_work_twice), ("auth.totp", any_code_works), ("auth.no-plaintext", password_in_a_file),
-    ("auth.no-plaintext", password_in_a_row), ("auth.rate-limit", no_limits), ("sub.account", names_stay),
+    ("auth.no-plaintext", password_in_a_row), ("auth.rate-limit", no_limits), ("auth.lockout", no_limits),
+    ("auth.lockout", one_counter_for_all), ("auth.reset", sessions_outlive_resets), ("auth.reset", links_work_for_ever),
+    ("sub.account", names_stay),
 ]  # fmt: skip
 
 

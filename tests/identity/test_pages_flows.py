@@ -383,12 +383,12 @@ def test_an_idle_session_ends_and_the_way_back_is_kept(browser: Browser, world: 
     assert browser.get("/account/devices").headers["location"] == "/sign-in?next=/account/devices"
 
 
-def test_the_eleventh_wrong_password_has_to_wait(browser: Browser) -> None:
+def test_the_sixth_wrong_password_has_to_wait_and_a_letter_helps(browser: Browser) -> None:
     ada(browser)
     browser.press("/sign-out")
-    statuses = [browser.sign_in("eve@example.org", "wrong").status_code for _ in range(11)]
-    assert statuses == [403] * 10 + [429]
-    assert "Too many tries" in browser.page.text
+    statuses = [browser.sign_in("eve@example.org", "wrong").status_code for _ in range(6)]
+    assert statuses == [403] * 5 + [429]
+    assert "Too many tries" in browser.page.text and "/locked" in browser.page.text
 
 
 def test_a_form_of_another_site_does_nothing(browser: Browser, world: World) -> None:

@@ -20,7 +20,7 @@ from subscription_services.kernel.actors import (
 from subscription_services.kernel.context import Context, Origin
 from subscription_services.kernel.errors import Refusal
 from subscription_services.kernel.ids import Ids
-from subscription_services.kernel.operations import Limit, Operation, Registry, permission_text
+from subscription_services.kernel.operations import GrowingLimit, Limit, Operation, Registry, permission_text
 
 from .document_types import fields_of, name_of
 from .failures import failures
@@ -115,8 +115,11 @@ def _kind(item: Operation) -> str:
     return f"change, `POST /api/{item.name}`, {repeat}"
 
 
-def _limit(limit: Limit) -> str:
-    each = {"all": "in all", "address": "for each address", "actor": "for each actor"}
+def _limit(limit: Limit | GrowingLimit) -> str:
+    if isinstance(limit, GrowingLimit):
+        waits = ", ".join(map(str, limit.waits))
+        return f"{limit.allowed} failures for each {limit.by}, then waits of {waits} s"
+    each = {"all": "in all", "address": "for each address", "block": "for each network", "actor": "for each actor"}
     return f"{limit.allowed} in {limit.seconds} s {each.get(limit.by, f'for each {limit.by}')}"
 
 

@@ -19,6 +19,7 @@ from . import model
 from .codes import STEP
 from .configured import rules
 from .errors import LinkUsed, WrongCode, WrongCredentials
+from .known import FREE
 from .model import Purpose
 from .operations.sign_up import IssueLink, issue_link, look_at_link
 from .passwords import MINIMUM_COST, VERSION, cost_of
@@ -28,8 +29,8 @@ from .queries import resolve_session, session_facts
 
 OFTEN = timedelta(minutes=15)
 SOMETIMES = timedelta(minutes=30)
-TRIES = 10
-"""Sign-ins for one address within a quarter of an hour; the next one is refused."""
+TRIES = FREE + 3
+"""More wrong passwords in a row than anybody has."""
 
 
 def checks() -> list[Check]:
@@ -73,9 +74,15 @@ def checks() -> list[Check]:
         ),
         Check(
             "auth.rate-limit",
-            "Wrong passwords are tried for an address that nobody has: ten times, and the eleventh try must be "
-            "answered 429 with a time to wait.",
+            "Wrong passwords are tried for an address that nobody has: five are wrong, then a try must be answered "
+            "429 with a time to wait.",
             tries_are_limited, SOMETIMES,
+        ),
+        Check(
+            "auth.lockout",
+            "Wrong passwords are tried for a probe account and for an unknown address, until both must wait, even "
+            "with the right password; then the owner, with the link of the letter, must get in at once.",
+            owners_are_not_locked_out, SOMETIMES,
         ),
         Check(
             "sub.account",
@@ -230,21 +237,52 @@ async def _works_at(doors: Doors, token: str, after: timedelta) -> bool:
 async def tries_are_limited(doors: Doors) -> Finding:
     """See `checks`. The address is new each time, so nobody else is kept waiting."""
     async with stranger(doors, "limit") as nobody:
-        answers = [await nobody.sign_in(password_of(doors)) for _ in range(TRIES + 1)]
+        answers = [await nobody.sign_in(password_of(doors)) for _ in range(TRIES)]
     statuses = [answer.status_code for answer in answers]
     evidence: dict[str, str | int] = {"tries": len(statuses), "answers": " ".join(map(str, statuses))}
     if 200 in statuses:
         return Finding(Verdict.BROKEN, "A password that nobody set signed in.", evidence)
-    if {code_of(answer) for answer in answers[:TRIES]} != {WrongCredentials.code}:
+    if {code_of(answer) for answer in answers[:FREE]} != {WrongCredentials.code}:
         return Finding(Verdict.COULD_NOT_CHECK, "Tries were refused for another reason than being wrong.", evidence)
-    if code_of(answers[TRIES]) == WrongCredentials.code:
-        return Finding(Verdict.BROKEN, "The eleventh wrong password in a row was tried as well.", evidence)
-    if statuses[TRIES] != 429:
-        return Finding(Verdict.COULD_NOT_CHECK, "The eleventh try was answered something else.", evidence)
-    wait = answers[TRIES].headers.get("retry-after", "")
+    refused = [answer for answer in answers[FREE:] if answer.status_code == 429]
+    if not refused and {code_of(answer) for answer in answers} == {WrongCredentials.code}:
+        return Finding(Verdict.BROKEN, f"{TRIES} wrong passwords in a row were all tried.", evidence)
+    if not refused:
+        return Finding(Verdict.COULD_NOT_CHECK, "After the free tries came another answer.", evidence)
+    wait = refused[0].headers.get("retry-after", "")
     if not wait.isdigit():
         return Finding(Verdict.BROKEN, "The refusal does not say how long to wait.", evidence)
-    return Finding(Verdict.KEPT, "The eleventh wrong try for one address was refused.", {**evidence, "wait": int(wait)})
+    says = f"After {FREE} wrong tries for one address the next one had to wait."
+    return Finding(Verdict.KEPT, says, {**evidence, "wait": int(wait)})
+
+
+async def owners_are_not_locked_out(doors: Doors) -> Finding:
+    """See `checks`. Letters do not go to probes, so the check makes the letter's link itself."""
+    async with probe(doors, "lockout") as someone, stranger(doors, "lockout") as nobody:
+        attack = [await someone.sign_in(password_of(doors)) for _ in range(TRIES)]
+        elsewhere = [await nobody.sign_in(password_of(doors)) for _ in range(TRIES)]
+        guessed = await someone.sign_in()
+        link = await perform(doors.kernel, issue_link, ACTOR, IssueLink(someone.account, Purpose.UNLOCK))
+        device = expect(await someone.unlock(link.token), 200)["device"]
+        owner = await someone.sign_in(device=device)
+    evidence: dict[str, str | int] = {
+        "attack": " ".join(str(answer.status_code) for answer in attack), "right_password": guessed.status_code,
+        "owner": owner.status_code,
+    }  # fmt: skip
+    last = [next((code_of(answer) for answer in reversed(answers)), "") for answers in (attack, elsewhere)]
+    if guessed.status_code == 200 or (last[0] == last[1] == WrongCredentials.code):
+        return Finding(Verdict.BROKEN, "Wrong passwords in a row did not lock whoever tried them.", evidence)
+    if owner.status_code == 429:
+        return Finding(Verdict.BROKEN, "Somebody else's wrong passwords kept the owner out.", evidence)
+    if last[0] != last[1]:
+        return Finding(Verdict.BROKEN, "The lock tells whether there is an account.", evidence)
+    if owner.status_code != 200 or guessed.status_code != 429:
+        return Finding(Verdict.COULD_NOT_CHECK, "Sign-ins were refused for another reason.", evidence)
+    return Finding(
+        Verdict.KEPT,
+        "Wrong passwords locked whoever tried them, with or without an account; its owner got in.",
+        evidence,
+    )
 
 
 async def accounts_work(doors: Doors) -> Finding:

@@ -74,6 +74,20 @@ async def _reset(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[
     )  # fmt: skip
 
 
+async def _unlock(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+    found = await _recipient(kernel, account)
+    if found is None or found[2] != State.ACTIVE:
+        return None
+    made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.UNLOCK))
+    return Letter(
+        found[0], f"Sign in to {site.product} without waiting",
+        f"Hello {found[1]},\n\nafter several wrong passwords the next try has to wait. Open this link in your "
+        f"browser, and it may try at once:\n\n{site.public_url}/unlock?token={made.token}\n\nIt works once and for a "
+        "short time; your password is still needed. If you did not ask for this, ignore the letter, and turn on "
+        f"two-factor sign-in if you have not yet.\n\n{site.product}\n{site.contact}\n",
+    )  # fmt: skip
+
+
 def _told(subject: str, text: str) -> Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]:
     """A letter that only tells; `text` may use {url}."""
 
@@ -94,6 +108,7 @@ LETTERS = (
     LetterKind("identity.verify_address", _verify),
     LetterKind("identity.enrolment", _enrolment),
     LetterKind("identity.reset_password", _reset),
+    LetterKind("identity.unlock", _unlock),
     LetterKind(
         "identity.already_registered",
         _told("You already have an account",
@@ -111,6 +126,19 @@ LETTERS = (
     LetterKind(
         "identity.password_changed",
         _told("Your password was changed", f"the password of your account was changed.\n\n{_NOT_YOU}"),
+    ),
+    LetterKind(
+        "identity.new_device",
+        _told("A new sign-in to your account",
+              "somebody (perhaps you) signed in to your account from a browser that was not used before.\n\n"
+              f"{_NOT_YOU}"),
+    ),
+    LetterKind(
+        "identity.codes_refused",
+        _told("Somebody knows your password",
+              "the password of your account was typed correctly, and then many wrong codes of the second factor. "
+              "If that was not you, somebody knows your password and only the second factor kept them out. Set a new "
+              "password now:\n\n{url}/forgot"),
     ),
     LetterKind(
         "identity.account_closed",

@@ -40,6 +40,7 @@ class Purpose(StrEnum):
     VERIFY = "verify"
     ENROL = "enrol"
     RESET = "reset"
+    UNLOCK = "unlock"
 
 
 account = Table(
@@ -114,7 +115,7 @@ link = Table(
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("expires_at", Instant, nullable=False),
     Column("used_at", Instant),
-    CheckConstraint("purpose IN ('verify', 'enrol', 'reset')", name="purpose"),
+    CheckConstraint("purpose IN ('verify', 'enrol', 'reset', 'unlock')", name="purpose"),
 )
 Index(None, link.c.account, link.c.purpose)
 

@@ -40,14 +40,18 @@ class Probe:
     account: str = ""
     token: str = ""
 
-    async def sign_in(self, password: str | None = None, email: str | None = None) -> httpx.Response:
-        """Try to sign in as a stranger."""
-        typed = {"email": email or self.email, "password": self.password if password is None else password}
+    async def sign_in(self, password: str | None = None, *, device: str = "") -> httpx.Response:
+        """Try to sign in as a stranger, or from a browser that kept its `device`."""
+        typed = {"email": self.email, "password": self.password if password is None else password, "device": device}
         return await self._post("identity.sign_in", typed, {})
 
     async def code(self, challenge: str, code: str) -> httpx.Response:
         """Try to finish a sign-in with a code."""
         return await self._post("identity.sign_in_code", {"challenge": challenge, "code": code}, {})
+
+    async def unlock(self, token: str) -> httpx.Response:
+        """Use the link of the letter for those who are locked out."""
+        return await self._post("identity.unlock", {"token": token}, {})
 
     async def ask_reset(self) -> httpx.Response:
         """Ask for a link for a new password."""

@@ -22,6 +22,7 @@ from .actors import Actor, Role, ServiceAccount, Standing, Subscriber, TeamMembe
 from .context import Context
 from .errors import DomainError
 from .events import Detail
+from .ports import Keys
 from .transaction import ReadTransaction, Transaction
 
 T = TypeVar("T")
@@ -47,11 +48,29 @@ Permission = Any  # Subscriber.own, TeamMember.own, ServiceAccount.scoped, Role,
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `allowed` calls within `seconds` for each `by`: "address", "actor", "all" or a field of the request."""
+    """At most `allowed` calls within `seconds` for each `by`: "address", "block" (its network), "actor", "all" or a
+    field of the request."""
 
     allowed: int
     seconds: int
     by: str
+
+    key: Callable[[Keys, Context, Any], str] | None = None
+    """Finds what is counted where `by` is only a name; an empty answer counts nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class GrowingLimit:
+    """After `allowed` failures in a row each one more costs a longer wait: `waits` in seconds, the last one for good.
+
+    Counted before the work is done, so that many at once get no more; success forgets, and so does `quiet` seconds.
+    """
+
+    allowed: int
+    waits: tuple[int, ...]
+    quiet: int
+    by: str
+    key: Callable[[Keys, Context, Any], str]
 
 
 class Need(Protocol):
@@ -124,7 +143,7 @@ class Operation:
     name: str
     by: tuple[Permission, ...]
     needs: tuple[Need, ...]
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit | GrowingLimit, ...]
     subject: SubjectOf
     prepare: Prepared | None
     idempotent: bool
@@ -154,7 +173,7 @@ def operation(
     *,
     by: Sequence[Permission],
     needs: Sequence[Need] = (),
-    limits: Sequence[Limit] = (),
+    limits: Sequence[Limit | GrowingLimit] = (),
     subject: SubjectOf | None = None,
     prepare: Prepared | None = None,
     idempotent: bool = True,

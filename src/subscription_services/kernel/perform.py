@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from sqlalchemy import Connection
 
-from . import authorise, idempotency
+from . import authorise, idempotency, limits
 from .actors import Actor, Anonymous, System
 from .clock import Clock, Random
 from .context import Context, Origin
@@ -28,7 +28,6 @@ from .errors import DomainError, Invalid
 from .ids import Ids
 from .operations import Change, Declined, Operation, Registry, Seen
 from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
-from .probing import ADDRESS
 from .recording import Refusals, declined_event, failure_event, own_look, seen_event, success_event
 from .transaction import BoundOutbox, ReadTransaction, Transaction
 
@@ -98,7 +97,7 @@ async def perform(
         if values and kernel.guard is not None and not isinstance(actor, System):
             _guard(kernel.guard, values)
         if operation.limits:
-            await _limit(kernel, operation, ctx, checked)
+            await limits.spend(kernel, operation, ctx, checked)
         claimed = authorise.claimed_standing(ctx)
         authorise.permit(operation, ctx, claimed)
         authorise.check_needs(operation, ctx, claimed)
@@ -111,6 +110,8 @@ async def perform(
         raise
     if outcome.error is not None:
         raise outcome.error
+    if operation.limits:
+        await limits.forgive(kernel, operation, ctx, checked)
     return outcome.answer
 
 
@@ -140,15 +141,6 @@ def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _texts(item, name)
-
-
-async def _limit(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
-    everybody = ADDRESS if ctx.origin.address == ADDRESS else "all"
-    for limit in operation.limits:
-        key = {"address": ctx.origin.address, "actor": ctx.actor.id, "all": everybody}.get(limit.by)
-        if key is None:
-            key = str(getattr(request, limit.by)).casefold()
-        await kernel.limiter.spend(f"{operation.name}/{limit.by}", key, limit.allowed, limit.seconds)
 
 
 async def _change(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> _Outcome:

@@ -111,6 +111,14 @@ class Limiter(Protocol):
         """Count one use of `key`; raises TooMany when more than `allowed` fell within `seconds`."""
         ...
 
+    async def spend_growing(self, name: str, key: str, allowed: int, waits: Sequence[int], quiet: int) -> None:
+        """Count one use; after `allowed` of them each costs the next of `waits`. Raises TooMany while it lasts."""
+        ...
+
+    async def forgive(self, name: str, key: str) -> None:
+        """Forget the uses of `key`."""
+        ...
+
 
 class Approvals(Protocol):
     def consume(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import ceil
+from typing import Any
 
-from sqlalchemy import Column, Connection, Index, Integer, LargeBinary, Table, case, delete
+from sqlalchemy import Column, Connection, Index, Integer, LargeBinary, Table, case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from subscription_services.kernel.clock import Clock
@@ -19,6 +22,7 @@ counter = Table(
     Column("bucket", LargeBinary, primary_key=True),  # MAC over limit and key: says nothing of who was counted
     Column("ends_at", Instant, nullable=False),
     Column("used", Integer, nullable=False),
+    Column("open_at", Instant),  # where waits grow: when the next use is allowed
 )
 Index(None, counter.c.ends_at)
 
@@ -32,13 +36,27 @@ class DatabaseLimiter:
         self._clock = clock
 
     async def spend(self, name: str, key: str, allowed: int, seconds: int) -> None:
-        bucket = self._keys.mac("storage.limits", f"{name}\n{key}".encode())
-        now = self._clock()
+        bucket, now = self._bucket(name, key), self._clock()
         ends_at, used = await self._store.write(
             Writer.LIMITS, lambda connection: _count(connection, bucket, now, seconds)
         )
         if used > allowed:
             raise TooMany(retry_after=max(1, int((ends_at - now).total_seconds())))
+
+    async def spend_growing(self, name: str, key: str, allowed: int, waits: Sequence[int], quiet: int) -> None:
+        bucket, now = self._bucket(name, key), self._clock()
+        wait = await self._store.write(
+            Writer.LIMITS, lambda connection: _grow(connection, bucket, now, allowed, waits, quiet)
+        )
+        if wait > timedelta(0):
+            raise TooMany(retry_after=max(1, ceil(wait.total_seconds())))
+
+    async def forgive(self, name: str, key: str) -> None:
+        statement = delete(counter).where(counter.c.bucket == self._bucket(name, key))
+        await self._store.write(Writer.LIMITS, lambda connection: connection.execute(statement))
+
+    def _bucket(self, name: str, key: str) -> bytes:
+        return self._keys.mac("storage.limits", f"{name}\n{key}".encode())
 
     async def forget(self) -> int:
         """Remove windows that are over."""
@@ -46,11 +64,30 @@ class DatabaseLimiter:
         return await self._store.write(Writer.LIMITS, lambda connection: connection.execute(statement).rowcount)
 
 
+def _grow(
+    connection: Connection, bucket: bytes, now: datetime, allowed: int, waits: Sequence[int], quiet: int
+) -> timedelta:
+    """Count a use and return zero, or return how long to wait and count nothing."""
+    first = _insert(connection).values(bucket=bucket, ends_at=now, used=0).on_conflict_do_nothing()
+    connection.execute(first)
+    row = connection.execute(select(counter).where(counter.c.bucket == bucket).with_for_update()).one()
+    if row.open_at is not None and row.open_at > now:
+        return row.open_at - now  # type: ignore[no-any-return]
+    used = 1 if row.ends_at <= now else row.used + 1
+    wait = timedelta(seconds=waits[min(used - allowed, len(waits) - 1)]) if used >= allowed else timedelta(0)
+    values = {"used": used, "open_at": now + wait, "ends_at": now + wait + timedelta(seconds=quiet)}
+    connection.execute(update(counter).where(counter.c.bucket == bucket).values(values))
+    return timedelta(0)
+
+
+def _insert(connection: Connection) -> Any:
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(counter)
+
+
 def _count(connection: Connection, bucket: bytes, now: datetime, seconds: int) -> tuple[datetime, int]:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     over = counter.c.ends_at <= now
     fresh = now + timedelta(seconds=seconds)
-    statement = dialect.insert(counter).values(bucket=bucket, ends_at=fresh, used=1)
+    statement = _insert(connection).values(bucket=bucket, ends_at=fresh, used=1)
     statement = statement.on_conflict_do_update(
         index_elements=["bucket"],
         set_={

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 from sqlalchemy import func, select, update
@@ -18,15 +19,18 @@ from subscription_services.identity.errors import (
     WrongCode,
     WrongCredentials,
 )
-from subscription_services.identity.fields import Code, Email, Id, Secret, Token
+from subscription_services.identity.fields import Code, Device, Email, Id, Secret, Token
+from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
-from subscription_services.identity.sessions import end_sessions, open_session, renew_session
+from subscription_services.identity.sessions import end_challenges, end_sessions, open_session, renew_session
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
 from subscription_services.kernel.transaction import Reading, Transaction
+from subscription_services.mail import SendLetter
+from subscription_services.storage import open_row
 
 TRIES = 5
 WRONG_CODES_AN_HOUR = 20
@@ -35,8 +39,11 @@ OWN = (Subscriber.own, TeamMember.own)
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`device` is what an earlier sign-in of this browser answered, if it kept it."""
+
     email: Email
     password: Secret
+    device: Device = ""
 
 
 class SignInCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +51,7 @@ class SignInCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     challenge: Token
     code: Code
+    device: Device = ""
 
 
 class SignOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,11 +74,14 @@ class ConfirmItIsMe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Either `token` (a session) or `challenge` (a code is due). Both are secrets, shown once."""
+    """Either `token` (a session) or `challenge` (a code is due). Both are secrets, shown once.
+
+    `device` marks this browser as known to the account; it opens nothing by itself."""
 
     id: str
     token: str = ""
     challenge: str = ""
+    device: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -111,7 +122,7 @@ def check_own_password(reading: Reading, ctx: Context, request: ConfirmItIsMe) -
 @operation(
     "identity.sign_in", by=[Public("nobody is signed in before signing in")], idempotent=False,
     prepare=Prepared(check_password, "bcrypt"),
-    limits=[Limit(60, 900, "address"), Limit(10, 900, "email"), Limit(6000, 900, "all")],
+    limits=SIGN_IN_LIMITS,
 )  # fmt: skip
 def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPassword) -> Change[SignedIn] | Declined:
     """Sign in with address and password; the answer says whether a code is due."""
@@ -127,10 +138,12 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
         tx.connection.execute(update(model.account).where(model.account.c.id == row.id).values(values))
     if has_second_factor(tx.connection, row.id):
         return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "password"})
+    device, known = _recognise(tx, ctx, row, request.device)
     identifier, token = open_session(tx, ctx, row.id, second_factor=False)
     return Change(
-        None, SignedIn(identifier, token=token), subject=row.id, actor=_actor(row, identifier, ctx, False),
-        details={"step": "done", "rehashed": checked.fresh is not None},
+        None, SignedIn(identifier, token=token, device=device), subject=row.id,
+        actor=_actor(row, identifier, ctx, False),
+        details={"step": "done", "rehashed": checked.fresh is not None, "known_browser": known},
     )  # fmt: skip
 
 
@@ -146,19 +159,25 @@ def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[S
     if row is None or row.used_at is not None or row.expires_at <= ctx.now or row.tries >= TRIES:
         return Declined(ChallengeEnded(), subject=row.account if row else "", object=row.id if row else "")
     if _wrong_codes(tx, ctx, row.account) >= WRONG_CODES_AN_HOUR:
+        # whoever gets here has the password: what they began ends, also the sign-ins that have not failed yet
+        end_challenges(tx, ctx, row.account)
         return Declined(TooManyCodes(), object=row.id, subject=row.account)
     mine = model.challenge.c.id == row.id
     how = codes.use_code(tx, ctx, row.account, request.code)
     if how is None:
         tx.connection.execute(update(model.challenge).where(mine).values(tries=row.tries + 1))
+        if _wrong_codes(tx, ctx, row.account) == WRONG_CODES_AN_HOUR:
+            tx.outbox.add(SendLetter(letter="identity.codes_refused", account=row.account))
         return Declined(WrongCode(fields={"code": WrongCode.message}), object=row.id, subject=row.account)
     tx.connection.execute(update(model.challenge).where(mine).values(used_at=ctx.now))
     account = account_by_id(tx, row.account)
     if account is None or account.state != State.ACTIVE:
         return Declined(ChallengeEnded(), object=row.id, subject=row.account)
+    device, known = _recognise(tx, ctx, account, request.device)
     identifier, token = open_session(tx, ctx, row.account, second_factor=True)
     return Change(
-        None, SignedIn(identifier, token=token), subject=row.account, details={"by": how},
+        None, SignedIn(identifier, token=token, device=device), subject=row.account,
+        details={"by": how, "known_browser": known},
         actor=_actor(account, identifier, ctx, True),
     )  # fmt: skip
 
@@ -198,6 +217,17 @@ def confirm_it_is_me(
     session = getattr(ctx.actor, "session", "")
     token = renew_session(tx, ctx, session, second_factor=factor)
     return Change(None, SignedIn(session, token=token))
+
+
+def _recognise(tx: Transaction, ctx: Context, row: Any, device: str) -> tuple[str, bool]:
+    """The browser's cookie and whether the account knew it; a letter tells of one that it did not know."""
+    email = open_row(tx, model.account, row)["email"]
+    if device_of(tx.keys, email, device):
+        return device, True
+    used = select(model.session.c.id).where(model.session.c.account == row.id).limit(1)
+    if tx.connection.execute(used).first() is not None:
+        tx.outbox.add(SendLetter(letter="identity.new_device", account=row.id))
+    return new_device(tx.keys, ctx.random, email), False
 
 
 def _wrong_codes(tx: Transaction, ctx: Context, account: str) -> int:

@@ -198,7 +198,7 @@ def add_link(tx: Transaction, ctx: Context, account: str, purpose: Purpose) -> t
     token, identifier = new_token(ctx.random), ctx.ids.new("lnk")
     values = {
         "id": identifier, "account": account, "purpose": purpose, "digest": digest(token),
-        "expires_at": ctx.now + (rules().reset if purpose == Purpose.RESET else rules().link),
+        "expires_at": ctx.now + (rules().reset if purpose in (Purpose.RESET, Purpose.UNLOCK) else rules().link),
     }  # fmt: skip
     tx.connection.execute(model.link.insert().values(values))
     return identifier, token

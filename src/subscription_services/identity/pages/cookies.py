@@ -9,6 +9,8 @@ from subscription_services.identity.configured import rules
 
 SESSION_COOKIE = "__Host-session"
 CHALLENGE_COOKIE = "__Host-challenge"
+DEVICE_COOKIE = "__Host-device"
+_DEVICE_SECONDS = 180 * 86_400
 _CLEAR = '"cache", "storage"'
 
 
@@ -24,6 +26,18 @@ def keep_challenge(response: Response, challenge: str) -> None:
     response.set_cookie(
         CHALLENGE_COOKIE, challenge, max_age=seconds, path="/", secure=True, httponly=True, samesite="strict"
     )
+
+
+def keep_device(response: Response, device: str) -> None:
+    """Let this browser be known at its next sign-in; signing out does not forget that."""
+    response.set_cookie(
+        DEVICE_COOKIE, device, max_age=_DEVICE_SECONDS, path="/", secure=True, httponly=True, samesite="strict"
+    )
+
+
+def device_of(request: Request) -> str:
+    """What this browser kept of an earlier sign-in, or nothing."""
+    return request.cookies.get(DEVICE_COOKIE, "")[:200]
 
 
 def challenge_of(request: Request) -> str:

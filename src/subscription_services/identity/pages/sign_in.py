@@ -10,13 +10,21 @@ from subscription_services.identity.errors import ChallengeEnded, NotVerified
 from subscription_services.identity.operations import second_factor
 from subscription_services.identity.operations import sign_in as ops
 from subscription_services.kernel.actors import Anonymous
-from subscription_services.kernel.errors import NotSignedIn, StepUpNeeded
+from subscription_services.kernel.errors import DomainError, NotSignedIn, StepUpNeeded, TooMany
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
-from .cookies import challenge_of, forget_challenge, forget_session, keep_challenge, keep_session
+from .cookies import (
+    challenge_of,
+    device_of,
+    forget_challenge,
+    forget_session,
+    keep_challenge,
+    keep_device,
+    keep_session,
+)
 
 SIGNED_OUT = notices.declare("signed-out", "success", "You are signed out.")
 START_AGAIN = notices.declare("sign-in-again", "info", ChallengeEnded.message)
@@ -41,9 +49,9 @@ async def show_sign_in(call: Call) -> Response:
 
 async def sign_in(call: Call) -> Response:
     """Check the password; then the session, or the code first."""
-    done = await call.submit(ops.sign_in, secrets={"password"})
+    done = await call.submit(ops.sign_in, secrets={"password"}, given={"device": device_of(call.request)})
     if done.form is not None:
-        return _form(call, done.form, done.status, unverified=isinstance(done.error, NotVerified))
+        return _form(call, done.form, done.status, done.error)
     wanted = call.next_or(HOME)
     if done.answer.challenge:
         response: Response = call.go(with_next("/sign-in/code", wanted))
@@ -51,12 +59,15 @@ async def sign_in(call: Call) -> Response:
         return response
     response = call.go(wanted)
     keep_session(response, done.answer.token)
+    keep_device(response, done.answer.device)
     return response
 
 
-def _form(call: Call, form: FormState, status: int = 200, *, unverified: bool = False) -> Response:
-    action = with_next("/sign-in", call.next_or(HOME))
-    return call.render("identity/sign_in.html", status, form=form, action=action, unverified=unverified)
+def _form(call: Call, form: FormState, status: int = 200, error: DomainError | None = None) -> Response:
+    return call.render(
+        "identity/sign_in.html", status, form=form, action=with_next("/sign-in", call.next_or(HOME)),
+        unverified=isinstance(error, NotVerified), waiting=isinstance(error, TooMany),
+    )  # fmt: skip
 
 
 async def show_code(call: Call) -> Response:
@@ -72,13 +83,15 @@ async def sign_in_code(call: Call) -> Response:
     challenge = challenge_of(call.request)
     if not 20 <= len(challenge) <= 100:
         return _start_again(call, wanted)
-    done = await call.submit(ops.sign_in_code, secrets={"code"}, given={"challenge": challenge})
+    given = {"challenge": challenge, "device": device_of(call.request)}
+    done = await call.submit(ops.sign_in_code, secrets={"code"}, given=given)
     if isinstance(done.error, ChallengeEnded):
         return _start_again(call, wanted)
     if done.form is not None:
         return _code_form(call, done.form, done.status)
     response = call.go(wanted)
     keep_session(response, done.answer.token)
+    keep_device(response, done.answer.device)
     return response
 
 

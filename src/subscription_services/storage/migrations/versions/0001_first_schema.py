@@ -473,6 +473,7 @@ def upgrade() -> None:
         sa.Column("bucket", sa.LargeBinary(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.Column("used", sa.Integer(), nullable=False),
+        sa.Column("open_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("bucket", name=op.f("pk_storage_counter")),
     )
     op.create_index(op.f("ix_storage_counter_ends_at"), "storage_counter", ["ends_at"], unique=False)
@@ -637,7 +638,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("used_at", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint("purpose IN ('verify', 'enrol', 'reset')", name=op.f("ck_identity_link_purpose")),
+        sa.CheckConstraint("purpose IN ('verify', 'enrol', 'reset', 'unlock')", name=op.f("ck_identity_link_purpose")),
         sa.ForeignKeyConstraint(["account"], ["identity_account.id"], name=op.f("fk_identity_link_account")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identity_link")),
         sa.UniqueConstraint("digest", name=op.f("uq_identity_link_digest")),

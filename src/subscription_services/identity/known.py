@@ -1,0 +1,69 @@
+"""Browsers that signed in to an account before: a cookie that only this service can write.
+
+What such a browser gets wrong is counted apart from what the rest of the world gets wrong for the same account, so
+nobody elsewhere can lock the owner out. The cookie opens nothing by itself (OWASP, "Device cookies").
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from subscription_services.kernel.clock import Random
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.limits import source_of
+from subscription_services.kernel.operations import GrowingLimit, Limit
+from subscription_services.kernel.ports import Keys
+
+from .queries import email_index
+
+WAITS = (15, 60, 300, 900, 3600)
+"""Seconds after the fifth, sixth ... wrong password in a row; the last one is the lock."""
+QUIET = 3600
+FREE = 5
+STRANGERS = 30
+"""Wrong passwords of one account from all browsers that it does not know, before these have to wait."""
+STRANGERS_WAIT = (300, 900, 3600)
+ONE_PASSWORD_AN_HOUR = 200
+"""How often one password may be typed in browsers that are not known, whatever the account (password spraying)."""
+_KEY = "identity.device"
+
+
+def new_device(keys: Keys, random: Random, email: str) -> str:
+    """A cookie for a browser that has just proved itself for this address."""
+    nonce = random(16).hex()
+    return f"{nonce}.{_mac(keys, nonce, email)}"
+
+
+def device_of(keys: Keys, email: str, cookie: str) -> str:
+    """Which known browser it is, or nothing for one that this address does not know."""
+    nonce, _, mac = cookie.partition(".")
+    return nonce if mac and hmac.compare_digest(_mac(keys, nonce, email).encode(), mac.encode()) else ""
+
+
+def _mac(keys: Keys, nonce: str, email: str) -> str:
+    return keys.mac(_KEY, nonce.encode() + b"\n" + email_index(keys, email)).hex()
+
+
+def _who_tries(keys: Keys, ctx: Context, request: Any) -> str:
+    email = request.email.casefold()
+    return f"{device_of(keys, email, request.device) or source_of(ctx.origin.address)}\n{email}"
+
+
+def _unknown(of: Callable[[Any], str]) -> Callable[[Keys, Context, Any], str]:
+    def key(keys: Keys, ctx: Context, request: Any) -> str:
+        return "" if device_of(keys, request.email.casefold(), request.device) else of(request)
+
+    return key
+
+
+SIGN_IN_LIMITS = (
+    Limit(60, 900, "address"), Limit(300, 900, "block"), Limit(6000, 900, "all"),
+    GrowingLimit(FREE, WAITS, QUIET, "account and browser or address", _who_tries),
+    GrowingLimit(
+        STRANGERS, STRANGERS_WAIT, QUIET, "account from unknown browsers",
+        _unknown(lambda request: request.email.casefold()),
+    ),
+    Limit(ONE_PASSWORD_AN_HOUR, 3600, "password from unknown browsers", _unknown(lambda request: request.password)),
+)  # fmt: skip

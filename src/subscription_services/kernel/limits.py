@@ -1,0 +1,69 @@
+"""Limits of operations: what a use is counted under, before any work is done for it."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .context import Context
+from .operations import GrowingLimit, Limit, Operation
+from .probing import ADDRESS
+
+if TYPE_CHECKING:
+    from .perform import Kernel
+
+IPV4_BLOCK, IPV6_SITE, IPV6_BLOCK = 24, 64, 48
+"""Lengths of network prefixes. Whoever has one IPv6 address has the 2^64 of its site."""
+
+
+async def spend(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
+    """Count this use under every limit of the operation. Raises TooMany."""
+    for limit in operation.limits:
+        key = _key(kernel, operation, limit, ctx, request)
+        name = f"{operation.name}/{limit.by}"
+        if not key:
+            continue
+        if isinstance(limit, GrowingLimit):
+            await kernel.limiter.spend_growing(name, key, limit.allowed, limit.waits, limit.quiet)
+        else:
+            await kernel.limiter.spend(name, key, limit.allowed, limit.seconds)
+
+
+async def forgive(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
+    """A success: the failures before it no longer count."""
+    for limit in operation.limits:
+        if isinstance(limit, GrowingLimit) and (key := _key(kernel, operation, limit, ctx, request)):
+            await kernel.limiter.forgive(f"{operation.name}/{limit.by}", key)
+
+
+def source_of(address: str) -> str:
+    """What an address is counted under: itself, or an IPv6 site."""
+    return _network(address, 32, IPV6_SITE)
+
+
+def _key(
+    kernel: Kernel, operation: Operation, limit: Limit | GrowingLimit, ctx: Context, request: msgspec.Struct
+) -> str:  # fmt: skip
+    if limit.key is not None:
+        return limit.key(kernel.keys.for_caller(operation.room), ctx, request)
+    match limit.by:
+        case "address":
+            return source_of(ctx.origin.address) or "none"
+        case "block":
+            return _network(ctx.origin.address, IPV4_BLOCK, IPV6_BLOCK) or "none"
+        case "actor":
+            return ctx.actor.id
+        case "all":
+            return ADDRESS if ctx.origin.address == ADDRESS else "all"
+        case field:
+            return str(getattr(request, field)).casefold()
+
+
+def _network(address: str, v4: int, v6: int) -> str:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, v4 if parsed.version == 4 else v6), strict=False))
