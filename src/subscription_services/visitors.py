@@ -41,6 +41,10 @@ ACCOUNT = (
 )
 
 
+_SUBSCRIBER = Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
+_STRANGER = Navigation(VISITORS, (), FOOTER)
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """Answers `web.call.Site`'s questions about visitors."""
@@ -93,8 +97,8 @@ class Front:
         """Links for strangers, subscribers and the team."""
         match visitor.actor:
             case Subscriber():
-                return Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
+                return _SUBSCRIBER
             case TeamMember() as member:
                 return Navigation(access.team_navigation(member.roles), ACCOUNT, FOOTER)
             case Anonymous() | ServiceAccount() | System():
-                return Navigation(VISITORS, (), FOOTER)
+                return _STRANGER

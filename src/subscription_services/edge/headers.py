@@ -60,6 +60,7 @@ class SecurityHeaders:
             # else the server would put its own name here
             (b"server", b"subs"),
         )
+        self._fixed_names = frozenset(name for name, _ in self._fixed)
         # what a room may state itself
         self._defaults: tuple[tuple[bytes, bytes], ...] = (
             (b"cross-origin-embedder-policy", b"require-corp"),
@@ -94,15 +95,18 @@ class SecurityHeaders:
             await refuse(scope, receive, protected, "internal")
 
     def _complete(self, given: Sequence[tuple[bytes, bytes]], nonce: str, request_id: str) -> list[tuple[bytes, bytes]]:
-        fixed = {name for name, _ in self._fixed}
-        headers = [(name.lower(), value) for name, value in given if name.lower() not in fixed]
-        present = {name for name, _ in headers}
-        framing = (b"cross-origin-embedder-policy", b"unsafe-none") in headers
-        policy = self._framing_policy if framing else self._policy
-        headers.extend(self._fixed)
-        headers.extend((name, value) for name, value in self._defaults if name not in present)
+        headers = [*self._fixed, (b"x-request-id", request_id.encode())]
+        present = set()
+        policy = self._policy
+        for field, value in given:
+            name = field.lower()
+            if name not in self._fixed_names:
+                headers.append((name, value))
+                present.add(name)
+                if name == b"cross-origin-embedder-policy" and value == b"unsafe-none":
+                    policy = self._framing_policy
+        headers += [default for default in self._defaults if default[0] not in present]
         headers.append((b"content-security-policy", policy.replace("NONCE", nonce).encode()))
-        headers.append((b"x-request-id", request_id.encode()))
         return headers
 
 

@@ -96,6 +96,10 @@ class PageContext:
             return True
         return item.under is not None and (self.path + "/").startswith(item.under.rstrip("/") + "/")
 
+    def current(self, items: tuple[NavItem, ...]) -> tuple[NavItem, ...]:
+        """Those of `items` that are current."""
+        return tuple(item for item in items if self.is_current(item))
+
     def with_notice(self, kind: str, text: str, title: str | None = None) -> PageContext:
         """The same page with one more message at its top."""
         return replace(self, notices=(*self.notices, Notice(kind, text, title)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from subscription_services.web.assets import Assets
+from subscription_services.web.fixed import Fixed
 from subscription_services.web.icons import ICONS, STATES
-from subscription_services.web.page import PageContext
+from subscription_services.web.page import NavItem, PageContext
 from subscription_services.web.words import ago_text, date_text, iso, money_text, time_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -31,11 +33,20 @@ def make_environment(rooms: Mapping[str, Path], assets: Assets) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
         cache_size=-1,
-        extensions=["jinja2.ext.do"],
+        extensions=["jinja2.ext.do", Fixed],
     )
     environment.globals.update(icons=ICONS, statuses=STATES, asset=assets.url, money_text=money_text)
     environment.filters.update(iso=iso, time_text=time_text, date_text=date_text, ago_text=ago_text)
-    environment.globals["ui"] = environment.get_template("components.html").module
+
+    # links look the same to all who have them and stand at the same place of them
+    @lru_cache(maxsize=512)
+    def remembered(macro: str, items: tuple[NavItem, ...], current: tuple[NavItem, ...], *words: str) -> Markup:
+        drawn: Markup = getattr(components, macro)(items, current, *words)
+        return drawn
+
+    environment.globals["remembered"] = remembered
+    components: Any = environment.get_template("components.html").module
+    environment.globals["ui"] = components
     return environment
 
 
@@ -46,11 +57,12 @@ def room_templates() -> dict[str, Path]:
 
 ASSETS = Assets()
 _environment = make_environment(room_templates(), ASSETS)
+_template = cache(_environment.get_template)
 
 
 def page(template: str, view: PageContext, **data: Any) -> str:
     """The text of a page. Raises jinja2.UndefinedError for a name that the handler forgot to give."""
-    return _environment.get_template(template).render(view=view, **data)
+    return _template(template).render(view=view, **data)
 
 
 def render(
