@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -203,3 +206,44 @@ def test_on_a_new_machine_the_root_and_a_copy_are_enough_and_a_wrong_root_is_sai
     shutil.copy(house.directory / "root.key", third.directory / "root.key")
     with pytest.raises(RootKeyWrong):
         restore(third, copy)
+
+
+CHILD = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from subscription_services.keys import restoring
+from tests.keys.conftest import House
+house = House(Path(sys.argv[1]), now=datetime.fromisoformat(sys.argv[3]))
+print("ready", flush=True)
+while True:
+    house.pass_time(1)
+    with restoring(house.directory, Path(sys.argv[2]), house.settings, lambda: house.now, house.random) as staged:
+        staged.put_in_place(house.now)
+    print("done", flush=True)
+"""
+
+
+def test_a_restore_that_was_killed_can_be_repeated_and_never_brings_anybody_back(house: House, tmp_path: Path) -> None:
+    erased, kept = sealed_for(house, "acc_1", "acc_2")
+    copy = Path(shutil.copy(backed_up(house), tmp_path / "copy.db"))
+    house.keys("privacy").destroy_subject("acc_1", "asked")
+    house.close()
+    for number in range(3):
+        command = [sys.executable, "-c", CHILD, str(house.directory), str(copy), house.now.isoformat()]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            assert number == 0 or process.stdout.readline() == "done\n"
+            time.sleep(0.007 * number)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        if number == 2:
+            restore(house, copy)
+        with pytest.raises(SubjectErased):
+            house.keys().unseal("acc_1", "f", "r", erased)
+        assert house.keys().unseal("acc_2", "f", "r", kept) == b"acc_2"
+        house.close()

@@ -6,6 +6,7 @@ repeated in it, from the list beside the store and from what else the caller kno
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pathlib import Path
 import sqlcipher3
 
 from subscription_services.kernel.clock import Clock, Random
+from subscription_services.kernel.errors import StoreFull
 
 from .backup import KeyBackups, check_whole, rule_of
 from .durable import sync_directory
@@ -66,9 +68,10 @@ class Staged:
         staged, store = self._directory / STAGED, self._directory / STORE
         try:
             kept = self._put_away(now) if store.exists() else "nowhere: there was none"
-            for suffix in ("", "-wal", "-shm"):
+            # What is left of the old store's log would be taken for the new one's.
+            for suffix in ("-wal", "-shm"):
                 store.with_name(STORE + suffix).unlink(missing_ok=True)
-            staged.rename(store)
+            staged.replace(store)
             (self._directory / _LIST_MISSING).unlink(missing_ok=True)
             sync_directory(self._directory)
         except OSError as error:
@@ -129,6 +132,8 @@ def _take(file: Path, staged: Path) -> str:
                 while block := target.read(1 << 20):
                     digest.update(block)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoreFull(f"There is no room beside the keys to restore {file}. Nothing was changed.") from error
         raise BackupRefused(f"{file} cannot be read: {error.strerror}.") from error
     if not staged.stat().st_size:
         raise BackupRefused(f"{file} is empty.")
