@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from .conftest import House
+from .root_holders import PIN, Holder, softhsm
 
 GCM = [
     # McGrew and Viega, "The Galois/Counter Mode of Operation", appendix B, test cases 13 to 16
@@ -172,3 +176,85 @@ def test_a_sealed_value_is_what_its_description_says(house: House) -> None:
     lengths = b"\0\0\0\x15" + b"\0\0\0\x03" + b"\0\0\0\x05"
     aad = sealed[:5] + lengths + "identity.account.namerówacc_1".encode()
     assert AESGCM(key).decrypt(sealed[5:17], sealed[17:], aad) == b"Ada"
+
+
+def wycheproof(algorithm: str) -> list[Any]:
+    """Number, whether it is valid, and the values, as bytes."""
+    lines = [line.split() for line in Path(__file__).with_name("wycheproof.txt").read_text().splitlines()]
+    return [
+        pytest.param(line[2] == "valid", *(bytes.fromhex(text.strip(".")) for text in line[3:]), id=f"tcId {line[1]}")
+        for line in lines if line[0] == algorithm
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("valid", "key", "nonce", "aad", "plain", "sealed"), wycheproof("aes_gcm"))
+def test_wycheproof_aes_gcm(valid: bool, key: bytes, nonce: bytes, aad: bytes, plain: bytes, sealed: bytes) -> None:
+    cipher = AESGCM(key)
+    if valid:
+        assert cipher.decrypt(nonce, sealed, aad) == plain
+        assert cipher.encrypt(nonce, plain, aad) == sealed
+    else:
+        with pytest.raises(InvalidTag):
+            cipher.decrypt(nonce, sealed, aad)
+
+
+@pytest.mark.parametrize("length", [0, 4, 8, 12, 13, 14, 15, 17, 32])
+def test_a_tag_of_another_length_is_refused_also_when_it_fits(length: int) -> None:
+    key, nonce, aad, plain, sealed = (bytes.fromhex(text) for text in (*GCM[3][:2], *GCM[3][3:1:-1], GCM[3][4]))
+    assert AESGCM(key).decrypt(nonce, sealed, aad) == plain
+    tag = (sealed[-16:] * 2)[:length]
+    with pytest.raises(InvalidTag):
+        AESGCM(key).decrypt(nonce, sealed[:-16] + tag, aad)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_a_nonce_that_is_too_short_is_refused(length: int) -> None:
+    with pytest.raises(ValueError):
+        AESGCM(bytes(range(32))).encrypt(bytes(length), b"x", None)
+
+
+@pytest.mark.parametrize(("valid", "kek", "key", "wrapped"), wycheproof("aes_wrap"))
+def test_wycheproof_aes_key_wrap(valid: bool, kek: bytes, key: bytes, wrapped: bytes) -> None:
+    if valid:
+        assert aes_key_wrap(kek, key) == wrapped
+        assert aes_key_unwrap(kek, wrapped) == key
+        return
+    with pytest.raises((InvalidUnwrap, ValueError)):
+        aes_key_unwrap(kek, wrapped)
+    if not wrapped:  # what cannot be wrapped in the first place
+        with pytest.raises(ValueError):
+            aes_key_wrap(kek, key)
+
+
+@pytest.mark.parametrize(("valid", "public", "message", "signature"), wycheproof("ed25519"))
+def test_wycheproof_ed25519(valid: bool, public: bytes, message: bytes, signature: bytes) -> None:
+    """The signatures that the log and the verifier believe: never one with s beyond the group's order."""
+    key = Ed25519PublicKey.from_public_bytes(public)
+    if valid:
+        key.verify(signature, message)
+    else:
+        with pytest.raises(InvalidSignature):
+            key.verify(signature, message)
+
+
+def test_wycheproof_aes_gcm_in_a_token(tokens: Holder) -> None:
+    """The token computes what everybody computes."""
+    import pkcs11
+
+    token = pkcs11.lib(softhsm()).get_token(token_label="other")
+    with token.open(user_pin=PIN, rw=True) as session:
+        for parameter in wycheproof("aes_gcm"):
+            valid, key, nonce, aad, plain, sealed = parameter.values
+            held: Any = session.create_object({
+                pkcs11.Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY, pkcs11.Attribute.KEY_TYPE: pkcs11.KeyType.AES,
+                pkcs11.Attribute.VALUE: key, pkcs11.Attribute.ENCRYPT: True, pkcs11.Attribute.DECRYPT: True,
+            })  # fmt: skip
+            with_gcm: Any = {
+                "mechanism": pkcs11.Mechanism.AES_GCM, "mechanism_param": pkcs11.GCMParams(nonce, aad, 128)
+            }  # fmt: skip
+            if valid:
+                assert held.decrypt(sealed, **with_gcm) == plain
+                assert held.encrypt(plain, **with_gcm) == sealed
+            else:
+                with pytest.raises(pkcs11.PKCS11Error):
+                    held.decrypt(sealed, **with_gcm)
