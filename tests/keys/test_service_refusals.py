@@ -51,10 +51,13 @@ def ask(connection: ssl.SSLSocket) -> int:
 
 
 def ends(connection: socket.socket, seconds: float = 5) -> bool:
-    """Whether the other end closes the connection, without having said anything."""
+    """Whether the other end closes the connection, having said nothing but an alert of TLS."""
     connection.settimeout(seconds)
     try:
-        return connection.recv(1) == b""
+        said = b""
+        while arrived := connection.recv(100):
+            said += arrived
+        return said[:1] in (b"", b"\x15")
     except TimeoutError:
         return False
     except OSError:
@@ -318,6 +321,17 @@ def test_plain_text_and_half_handshakes_keep_nobody_out(house: Listening, monkey
     for connection in slow:
         with connection:
             assert ends(connection)
+
+
+def test_too_many_handshakes_end_the_oldest(house: Listening, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_listener, "HANDSHAKE_SECONDS", 60.0)
+    slow = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(service_listener.PENDING + 20)]
+    for connection in slow[:20]:
+        assert ends(connection, 20)
+    assert house.client().generation() == 0
+    assert not ends(slow[-1], 0.2)
+    for connection in slow:
+        connection.close()
 
 
 def test_a_request_that_drips_is_cut_off(house: Listening, monkeypatch: pytest.MonkeyPatch) -> None:

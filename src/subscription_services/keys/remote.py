@@ -276,6 +276,10 @@ class RemoteKeyService:
             except DomainError:
                 # refused: not seen, so that the age of what is known says it
                 continue
+            except Exception as error:
+                # whoever waits for the service to come back waits for this thread
+                log.error("keys.watch_failed", exc_info=error)
+                link = None
         if link is not None:
             link.close()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Protocol
 
 import structlog
@@ -102,27 +103,33 @@ class KeyListener:
             thread.join(max(0.0, limit - self._ticks()))
 
     def _accept(self) -> None:
-        while not self._stopping.is_set():
+        # not the descriptor: its number is given to the next connection while the last one is still being forgotten
+        for number in count():
+            if self._stopping.is_set():
+                return
             try:
                 connection, _ = self._listener.accept()
             except OSError:
                 if not self._stopping.wait(0.05):
                     continue
                 return
-            thread = threading.Thread(target=self._attend, args=(connection,), name="keys-client", daemon=True)
+            thread = threading.Thread(target=self._attend, args=(number, connection), name="keys-client", daemon=True)
             with self._lock:
-                self._pending[connection.fileno()] = connection
-                oldest = self._pending[next(iter(self._pending))] if len(self._pending) > PENDING else None
+                self._pending[number] = connection
+                oldest = self._pending.pop(next(iter(self._pending))) if len(self._pending) > PENDING else None
                 self._threads.add(thread)
             if oldest is not None:
                 _end_reading(oldest)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                log.error("connection.failed", exc_info=error)
+                self._forget(number, connection, thread)
 
-    def _attend(self, raw: socket.socket) -> None:
-        number = raw.fileno()
+    def _attend(self, number: int, raw: socket.socket) -> None:
         try:
             try:
-                client = self._shake_hands(raw)
+                client = self._shake_hands(number, raw)
             finally:
                 with self._lock:
                     self._pending.pop(number, None)
@@ -133,16 +140,25 @@ class KeyListener:
         except Exception as error:
             log.error("connection.failed", exc_info=error)
         finally:
-            raw.close()
-            with self._lock:
-                self._threads.discard(threading.current_thread())
+            self._forget(number, raw, threading.current_thread())
 
-    def _shake_hands(self, raw: socket.socket) -> _Peer | None:
+    def _forget(self, number: int, raw: socket.socket, thread: threading.Thread) -> None:
+        with self._lock:
+            self._pending.pop(number, None)
+            self._threads.discard(thread)
+        raw.close()
+
+    def _shake_hands(self, number: int, raw: socket.socket) -> _Peer | None:
         raw.settimeout(HANDSHAKE_SECONDS)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection = self._contexts.current().wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
         try:
+            with self._lock:
+                # wrapping left the plain socket empty: from now on this one is what can be ended from outside
+                if number not in self._pending:
+                    raise TimeoutError("gave way to a newer one")
+                self._pending[number] = connection
             connection.do_handshake()
             return _Peer(connection, *peer(connection))
         except (OSError, ValueError) as error:
