@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ def create_root(
 
     made = key_roots.create(os.environ, root, _Terminal())
     print("The root key is made. A new installation uses it, and existing keys move to it with `subs keys move-root`:")
-    print(f"SUBS_KEYS_ROOT={made}")
+    print(f"SUBS_KEYS_ROOT={shlex.quote(made)}")
 
 
 def move_root(
@@ -33,7 +34,7 @@ def move_root(
 
     moved = key_roots.move(os.environ, to, _Terminal())
     print(f"Moved: {moved.keys} key-encryption keys and the store's key are under root {moved.to}.")
-    print(f"Set SUBS_KEYS_ROOT={parse(to)} before the next start; the old root opens the keys no more.")
+    print(f"Set SUBS_KEYS_ROOT={shlex.quote(str(parse(to)))} before the next start; the old root opens the keys no more.")
     if moved.copy:
         print(f"Backup made after: {moved.copy}. Backups from before open with the old root only, so keep that")
         print("until the last of them is gone.")
