@@ -20,7 +20,7 @@ from sqlalchemy import select
 from subscription_services.identity.operations.profile import ChangeName
 from subscription_services.kernel.clock import system_random
 from subscription_services.kernel.errors import SubjectErased
-from subscription_services.kernel.idempotency import SEAL_ID, _parted
+from subscription_services.kernel.idempotency import SEAL_ID, parted
 from subscription_services.kernel.model import metadata
 from subscription_services.keys import KeyRing, KeySettings, open_embedded, restoring
 from subscription_services.keys.roots.file import read_root
@@ -52,7 +52,7 @@ def sealed_values(rows: Rows) -> Iterator[tuple[str, str, str, str, bytes]]:
                     room = table.name.partition("_")[0]
                     yield room, subject_of(table, values), seal_id, str(values[key.name]), values[name]
     for row in rows["kernel_idempotency"]:
-        owner, sealed = _parted(row.answer)
+        owner, sealed = parted(row.answer)
         yield "kernel", owner, SEAL_ID, row.key.hex(), sealed
 
 

@@ -39,7 +39,7 @@ def recall(
         return None
     if row.request != _digest(keys, request):
         raise IdempotencyMismatch()
-    owner, sealed = _parted(row.answer)
+    owner, sealed = parted(row.answer)
     answer = keys.unseal(owner, SEAL_ID, key.hex(), sealed)
     return Replay(msgspec.json.decode(answer, type=operation.answer))
 
@@ -79,7 +79,7 @@ def forget_before(connection: Connection, moment: Any) -> int:
     return connection.execute(delete(idempotency).where(idempotency.c.at < moment)).rowcount
 
 
-def _parted(kept: bytes) -> tuple[str, bytes]:
+def parted(kept: bytes) -> tuple[str, bytes]:
     """Whose key it is, and the sealed answer. A sealed value begins with a byte that begins no id."""
     if kept[:1] == b"\x01":
         return SUBJECT, kept
