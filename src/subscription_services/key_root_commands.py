@@ -34,7 +34,7 @@ def move_root(
 
     moved = key_roots.move(os.environ, to, _Terminal())
     print(f"Moved: {moved.keys} key-encryption keys and the store's key are under root {moved.to}.")
-    print(f"Set SUBS_KEYS_ROOT={shlex.quote(str(parse(to)))} before the next start; the old root opens the keys no more.")
+    print(f"Set SUBS_KEYS_ROOT={shlex.quote(str(parse(to)))} before the next start: the old root opens nothing now.")
     if moved.copy:
         print(f"Backup made after: {moved.copy}. Backups from before open with the old root only, so keep that")
         print("until the last of them is gone.")
