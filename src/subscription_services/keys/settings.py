@@ -102,7 +102,7 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "`subs run` starts the key service as a process of its own behind mutual TLS, and no other process opens "
             "the root key. False keeps keys in every process."
         ),
-    ] = False
+    ] = True
     listen: Annotated[
         str, Says("Address host:port at which `subs keys serve` listens. Only hosts of the service should reach it.")
     ] = "127.0.0.1:8444"
