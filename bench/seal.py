@@ -24,12 +24,13 @@ def run() -> list[Ratio]:
         ring = open_embedded(Path(folder) / "keys", KeySettings(), system_clock, system_random)
         try:
             keys = ring.for_caller("identity")
-            keys.ensure_subject(FIELD[0])
+            subject, field, row = FIELD
+            keys.ensure_subject(subject)
             cipher, context = AESGCM(os.urandom(32)), "|".join(FIELD).encode()
 
             def seal(count: int) -> None:
                 for _ in range(count):
-                    keys.seal(*FIELD, TEXT)
+                    keys.seal(subject, field, row, TEXT)
 
             def bare_seal(count: int) -> None:
                 for _ in range(count):
@@ -42,7 +43,7 @@ def run() -> list[Ratio]:
 
             def unseal(count: int) -> None:
                 for _ in range(count):
-                    keys.unseal(*FIELD, sealed)
+                    keys.unseal(subject, field, row, sealed)
 
             def bare_unseal(count: int) -> None:
                 for _ in range(count):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,12 +21,10 @@ def system_clock() -> datetime:
 
 def system_random(count: int) -> bytes:
     """`count` bytes from the operating system's generator."""
-    return secrets.token_bytes(count)
+    return os.urandom(count)
 
 
-def monotonic() -> float:
-    """Seconds on a clock that never jumps, for durations only."""
-    return time.monotonic()
-
+monotonic: Callable[[], float] = time.monotonic
+"""Seconds on a clock that never jumps, for durations only."""
 
 _offset = float(os.environ.get("SUBS_CLOCK_OFFSET", "0")) if os.environ.get("SUBS_SANDBOX") == "true" else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -19,6 +19,9 @@ class KeyCache(Generic[K, V]):
             raise ValueError("a cache of keys holds at least one")
         self._size = size
         self._values: OrderedDict[K, V] = OrderedDict()
+        self.kept: Mapping[K, V] = self._values
+        """To look up in when every step counts; `use` notes a use first, and raises KeyError for what is not kept."""
+        self.use = self._values.move_to_end
         self._lock = threading.Lock()
         self._epoch = 0
 
@@ -26,14 +29,12 @@ class KeyCache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K) -> V | None:
-        # Each of the two steps is whole by itself, so the path of every seal needs no lock.
-        value = self._values.get(key)
-        if value is not None:
-            try:
-                self._values.move_to_end(key)
-            except KeyError:
-                return None
-        return value
+        """The value, noting its use. Each of the two steps is whole by itself, so it needs no lock."""
+        try:
+            self.use(key)
+            return self._values[key]
+        except KeyError:
+            return None
 
     @property
     def epoch(self) -> int:

@@ -31,12 +31,13 @@ OVERHEAD = 33
 """How many bytes longer than the plaintext a sealed value is."""
 
 _HEADER = Struct(">BI")
-_lengths = Struct(">III").pack
+_bound_head = Struct(">5sIII").pack
 _CURRENT = 0
 _LARGEST_BLOCK = 2**16
-_Address = tuple[str, str, str, int]
+_Address = tuple[str, str, str, int | bytes]
 """Caller, kind, name, version (or _CURRENT). The caller is part of it: nobody uses what only another may open.
-The kind is its plain text: an enumeration's hash is slow."""
+The kind is its plain text: an enumeration's hash is slow. A subject's version is the header of what it sealed, so that
+a value leads to its key as it is."""
 _SUBJECT = Kind.SUBJECT.value
 
 
@@ -96,11 +97,12 @@ class KeyRing:
 class CallerKeys:
     """Satisfies kernel.ports.Keys. Raises KeyUnavailable, SubjectErased, KeyPolicyRefused; StoreFull on a full disk."""
 
-    __slots__ = ("_caller", "_known", "_ring")
+    __slots__ = ("_caller", "_kept", "_known", "_ring", "_ticks", "_use")
 
     def __init__(self, ring: KeyRing, caller: str) -> None:
         self._ring = ring
         self._caller = caller
+        self._kept, self._use, self._ticks = ring.cache.kept, ring.cache.use, ring.ticks
         self._known: set[tuple[Kind, str]] = set()
 
     def ensure_subject(self, subject: str, purpose: str = "subject") -> None:
@@ -125,28 +127,26 @@ class CallerKeys:
             key = self._open(Kind.SUBJECT, subject, _CURRENT, min(key.limit * 8, _LARGEST_BLOCK) or ring.block)
         nonce = ring.random(12)
         header = key.header
-        lengths = _lengths(len(seal_id), len(row_id), len(subject))
-        bound = header + lengths + f"{seal_id}{row_id}{subject}".encode()
-        return header + nonce + key.encrypt(nonce, plaintext, bound)
+        head = _bound_head(header, len(seal_id), len(row_id), len(subject))
+        return header + nonce + key.encrypt(nonce, plaintext, head + f"{seal_id}{row_id}{subject}".encode())
 
     def unseal(self, subject: str, seal_id: str, row_id: str, sealed: bytes) -> bytes:
         """Open a sealed value. Raises SealBroken when it is not exactly what was sealed there."""
-        if len(sealed) < OVERHEAD or sealed[0] != FORMAT:
+        if len(sealed) < OVERHEAD:
             raise SealBroken
         ring = self._ring
-        if ring.ticks() >= ring.next_look:
+        if self._ticks() >= ring.next_look:
             ring.look_for_erasures()
         header = sealed[:5]
-        version: int = _HEADER.unpack(header)[1]
-        key = ring.cache.get((self._caller, _SUBJECT, subject, version))
-        if key is None:
-            if not 1 <= version < 2**31:
-                raise SealBroken
-            key = self._open(Kind.SUBJECT, subject, version, 0)
-        lengths = _lengths(len(seal_id), len(row_id), len(subject))
-        bound = header + lengths + f"{seal_id}{row_id}{subject}".encode()
+        address = (self._caller, _SUBJECT, subject, header)
         try:
-            return key.decrypt(sealed[5:17], sealed[17:], bound)
+            self._use(address)
+            key = self._kept[address]
+        except KeyError:
+            key = self._sealed_by(subject, header)
+        head = _bound_head(header, len(seal_id), len(row_id), len(subject))
+        try:
+            return key.decrypt(sealed[5:17], sealed[17:], head + f"{seal_id}{row_id}{subject}".encode())
         except InvalidTag:
             raise SealBroken from None
 
@@ -296,6 +296,13 @@ class CallerKeys:
         """Say that a batch is durable in the ledger."""
         self._ring.service.acknowledge(self._caller, batch_id)
 
+    def _sealed_by(self, subject: str, header: bytes) -> _Key:
+        """The key that sealed a value with this header."""
+        form, version = _HEADER.unpack(header)
+        if form != FORMAT or not 1 <= version < 2**31:
+            raise SealBroken
+        return self._open(Kind.SUBJECT, subject, version, 0)
+
     def _named(self, kind: Kind, purpose: str, version: int = _CURRENT) -> _Key:
         key = self._ring.cache.get((self._caller, kind.value, purpose, version))
         if key is None:
@@ -313,7 +320,8 @@ class CallerKeys:
         epoch = ring.cache.epoch
         opened = ring.service.open(self._caller, kind, name, version or None, reserve)
         key = _Key(opened)
-        ring.cache.put((self._caller, kind.value, name, opened.version), key, epoch)
+        kept = key.header if kind is Kind.SUBJECT else opened.version
+        ring.cache.put((self._caller, kind.value, name, kept), key, epoch)
         if version == _CURRENT:
             ring.cache.put((self._caller, kind.value, name, _CURRENT), key, epoch)
         return key

@@ -6,8 +6,6 @@ forms do not exist there, so that nobody's can stay behind for the next one.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from jinja2 import nodes
 from jinja2.environment import Template
 from jinja2.ext import Extension
@@ -17,7 +15,7 @@ from jinja2.parser import Parser
 class Fixed(Extension):
     """Raises jinja2.UndefinedError, when the template is loaded, for a name that is not everybody's."""
 
-    tags: ClassVar[set[str]] = {"fixed"}
+    tags = {"fixed"}
 
     def parse(self, parser: Parser) -> nodes.Node:
         """The rendered text in the place of the tag."""
