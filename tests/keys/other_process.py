@@ -3,6 +3,8 @@
 `watch SUBJECT HEX`  opens a value again and again: `open` at the first time, then `gone SECONDS` since it was last open
 `make PREFIX`        creates subjects without end, a line after each
 `load PREFIX COUNT`  creates and uses COUNT subjects, signs, and says `done`
+`rotate PURPOSE COUNT`  rotates so often, moves some keys each time, says `at VERSION`, then `done`
+`move PURPOSE LIMIT`  moves keys to the newest version, LIMIT at a time, and says how many are left
 """
 
 from __future__ import annotations
@@ -50,6 +52,16 @@ def main(directory: str, command: str, *words: str) -> None:
             say(f"both_{number}", keys.seal(f"both_{number}", "f", "r", b"x").hex())
             ledger.sign("ledger.checkpoint", b"x")
         say("done", keys.secret("identity.pepper").hex())
+    elif command == "rotate":
+        operator = ring.for_caller("keys")
+        for _ in range(int(words[1])):
+            version = operator.rotate(words[0])
+            operator.rewrap(words[0], 30)
+            say("at", version)
+        say("done")
+    elif command == "move":
+        while True:
+            say("left", ring.for_caller("keys").rewrap(words[0], int(words[1])))
     ring.close()
 
 
