@@ -36,6 +36,7 @@ from subscription_services.keys import KeyRing, KeySettings
 from subscription_services.keys import checks as keys_checks
 from subscription_services.keys import jobs as keys_jobs
 from subscription_services.keys import pages as keys_pages
+from subscription_services.ledger import checks as ledger_checks
 from subscription_services.ledger import pages as ledger_pages
 from subscription_services.ledger import retention
 from subscription_services.ledger.adoption import OPERATIONS as ADOPTION
@@ -70,7 +71,7 @@ SLICES: tuple[Slice, ...] = (
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
     *trust.OPERATIONS, *keys_jobs.OPERATIONS, *tidy.OPERATIONS, *monitoring.OPERATIONS,
-    *retention.OPERATIONS, *ledger_pages.OPERATIONS, *ADOPTION,
+    *retention.OPERATIONS, *ledger_pages.OPERATIONS, *ADOPTION, *ledger_checks.OPERATIONS,
 )  # fmt: skip
 
 
@@ -214,6 +215,7 @@ def live_checks(store: Store, log: Log, policy: TrustPolicy = NOBODY, clock: Clo
     """Every live check of a promise whose control is whole."""
     built = [
         *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(), *keys_checks.checks(),
+        *ledger_checks.checks(),
         *trust.checks(lambda: verify_with_witnesses(store, log, policy, clock)),
     ]  # fmt: skip
     return [check for check in built if not check.missing]

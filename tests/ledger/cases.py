@@ -6,6 +6,7 @@ from subscription_services.kernel.actors import Role
 from subscription_services.ledger import pages
 from subscription_services.ledger import retention as r
 from subscription_services.ledger.adoption import AdoptCheckpoint
+from subscription_services.ledger.checks import ProbeRetention
 from subscription_services.ledger.publish import signed_size
 from subscription_services.ledger.queries import newest_checkpoint
 from subscription_services.ledger.sequencer import sequence
@@ -43,6 +44,11 @@ CASES = [
     Case("ledger.adopt", lambda w: (w.team(Role.SECURITY), _head(w)), lambda w: (w.team(Role.AUDITOR), _head(w))),
     Case("ledger.bundle", lambda w: (w.team(Role.AUDITOR), _bundle(w)), lambda w: (w.team(Role.SUPPORT), _bundle(w))),
     Case("ledger.keep_for", lambda w: (w.system("app.prepare"), KEEP), lambda w: (w.team(*Role), KEEP)),
+    Case(
+        "ledger.probe_retention",
+        lambda w: (w.system("ledger.checks"), ProbeRetention()),
+        lambda w: (w.team(*Role), ProbeRetention()),
+    ),
     Case("ledger.prune", lambda w: (w.system("ledger.retention"), PRUNE), lambda w: (w.team(*Role), PRUNE)),
     Case("ledger.hold", lambda w: (w.team(Role.SECURITY), HOLD), lambda w: (w.team(Role.ADMINISTRATOR), HOLD)),
     Case(

@@ -161,7 +161,7 @@ def test_the_log_verifies_and_says_how_far(world: World) -> None:
     found = world.run(record.log_verifies(log_of(world)))
     assert found.verdict is Verdict.KEPT
     assert found.evidence["entries_verified"] != 0
-    assert "No outside witness" in found.says
+    assert "Unwitnessed" in found.says
 
 
 def test_a_changed_log_breaks_the_promise() -> None:

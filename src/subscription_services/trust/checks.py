@@ -74,7 +74,8 @@ def checks(verify: record.Verify, typist: canary.Typist | None = None) -> list[C
         Check(
             "log.tamper-evident",
             "We verify the whole log: every entry's code, its place in the Merkle tree, every signed checkpoint, and "
-            "the copy of the last one that is kept outside the database.",
+            "the copy of the last one that is kept outside the database. Outside witnesses, where there are any, are "
+            "asked afresh whether they saw the same.",
             log,
             SOMETIMES,
         ),

@@ -41,10 +41,19 @@ async def log_verifies(verify: Verify) -> Finding:
     evidence: dict[str, str | int] = {
         "entries_verified": seen.size, "checkpoints_verified": seen.checkpoints, "root": seen.root.hex(),
         "waiting_for_a_number": seen.waiting, "assurance": seen.assurance.value,
+        "witnesses": f"{seen.confirmed} of {seen.witnesses}", "lowest_readable_entry": seen.minimum,
     }  # fmt: skip
-    note = " No outside witness has signed yet, so a roll-back of everything at once could not be seen."
-    says = f"All {seen.size} entries agree with the signed tree.{note if seen.witnessed is None else ''}"
+    says = f"All {seen.size - seen.minimum} entries agree with the signed tree. {_witnessed(seen)}"
     return Finding(Verdict.KEPT, says, evidence)
+
+
+def _witnessed(seen: Verified) -> str:
+    if seen.witnessed is not None:
+        return f"Just now {seen.confirmed} of {seen.witnesses} outside witnesses confirmed it."
+    blind = "so a roll-back of everything at once could not be seen"
+    if seen.witnesses:
+        return f"Unwitnessed: only {seen.confirmed} of {seen.witnesses} outside witnesses confirmed it, {blind}."
+    return f"Unwitnessed: no outside witness is set up, {blind}."
 
 
 async def nothing_unrecorded(doors: Doors) -> Finding:

@@ -38,8 +38,9 @@ class Handshake:
 def outside(doors: Doors, **more: Any) -> httpx.AsyncClient:
     """A client with no privileges: it trusts the listener's certificate and follows nothing by itself."""
     context = ssl.create_default_context(cafile=doors.certificate or None)
+    headers = {**doors.headers(), **more.pop("headers", {})}
     return httpx.AsyncClient(
-        headers=doors.headers(), verify=context, trust_env=False, follow_redirects=False, timeout=SECONDS, **more
+        headers=headers, verify=context, trust_env=False, follow_redirects=False, timeout=SECONDS, **more
     )
 
 
