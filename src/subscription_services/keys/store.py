@@ -66,7 +66,12 @@ class KeyStore:
                         tx.execute("ROLLBACK")
                     raise
             except sqlcipher3.Error as error:
-                raise _unavailable(error) from error
+                failure = _unavailable(error)
+                if isinstance(failure, StoreFull):
+                    # What is committed already goes where it belongs: the log it waits in may be what fills the disk.
+                    with suppress(sqlcipher3.Error):
+                        tx.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                raise failure from error
 
     @contextmanager
     def reading(self) -> Iterator[Tx]:
