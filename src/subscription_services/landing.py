@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from starlette.responses import Response
 
 from subscription_services.kernel.actors import Anonymous, TeamMember
+from subscription_services.keys import KeyRing
 from subscription_services.web.call import Call
 from subscription_services.web.routes import Route
 
@@ -34,7 +37,10 @@ async def _live(call: Call) -> Response:
 async def _ready(call: Call) -> Response:
     try:
         await call.site.kernel.store.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar_one())
-        call.site.kernel.keys.for_caller("edge").mac("edge.health", b"ready")
+        keys = call.site.kernel.keys
+        keys.for_caller("edge").mac("edge.health", b"ready")
+        if isinstance(keys, KeyRing):
+            await asyncio.to_thread(keys.check_ready)
     except Exception:
         return _health(503, "not ready")
     return _health(200, "ready")

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def taken(house: House) -> list[JournalEntry]:
-    found = []
+    found: list[JournalEntry] = []
     while batches := house.keys("ledger").drain_journal(10_000):
         for batch in batches:
             found += batch.entries
@@ -111,14 +111,20 @@ def test_when_accesses_cannot_be_recorded_there_is_an_alarm_and_a_record_of_it_a
 
 
 def test_ready_says_whether_an_access_could_be_recorded(house: House) -> None:
-    service = house.ring().service
+    ring = house.ring()
+    service = ring.service
     service.ready()
+    ring.check_ready()
     with house.direct() as store:
         store.execute("CREATE TRIGGER full BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'no room'); END")
     service.ready()
     service._ready_at = float("-inf")  # type: ignore[attr-defined]
     with pytest.raises(KeyUnavailable):
         service.ready()
+    ring.check_ready()
+    house.pass_time(1)
+    with pytest.raises(KeyUnavailable):
+        ring.check_ready()
 
 
 def test_a_restriction_takes_away_at_once_even_what_is_in_memory_and_can_be_taken_back(house: House) -> None:

@@ -27,6 +27,7 @@ from .settings import KeySettings
 from .states import DataKey, Denial, KeyStates, Reason
 
 FORMAT = 1
+READY_SECONDS = 1.0
 OVERHEAD = 33
 """How many bytes longer than the plaintext a sealed value is."""
 
@@ -69,6 +70,7 @@ class KeyRing:
         self.ticks = ticks
         self.next_look = ticks() + settings.erasure_notice
         self._interval = settings.erasure_notice
+        self._next_ready = float("-inf")
         self._generation = service.generation()
         self._lock = threading.Lock()
         self._views: dict[str, CallerKeys] = {}
@@ -81,6 +83,12 @@ class KeyRing:
         """Forget every key and close the key service; what follows raises KeyUnavailable."""
         self.cache.evict(lambda _: True)
         self.service.close()
+
+    def check_ready(self) -> None:
+        """Raises KeyUnavailable or StoreFull while an access could not be recorded; asks once a second at most."""
+        if self.ticks() >= self._next_ready:
+            self.service.ready()
+            self._next_ready = self.ticks() + READY_SECONDS
 
     def look_for_erasures(self) -> None:
         """Drop what other processes destroyed. Called when `next_look` has come. Raises KeyUnavailable."""
