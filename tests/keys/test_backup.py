@@ -192,7 +192,7 @@ def test_a_full_disk_leaves_no_half_backup(house: House) -> None:
 def test_a_killed_backup_leaves_no_half_backup(house: House) -> None:
     fill(house, 300)
     house.close()
-    for number in range(4):
+    for number in range(3):
         process = child(house, 0)
         assert process.stdout is not None
         try:
