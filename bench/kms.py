@@ -34,6 +34,7 @@ from subscription_services.keys.wire import METHODS, REQUEST_LIMIT, Frames, fram
 COUNT = 800
 ROUNDS = 5
 THREADS = 8
+BATCH = 100
 KEY = bytes(32)
 CONTEXT = b"snapshot 1"
 
@@ -95,6 +96,18 @@ def _measure(remote: KeyService, local: KeyService, apart: Apart, echo_port: int
             rows.append(
                 _row(f"KMS {name} over mTLS, {who}", [ours(remote)] * threads, "in process", [ours(local)] * threads)
             )
+    many = [(CONTEXT, KEY)] * BATCH
+
+    def batch(count: int) -> None:
+        for _ in range(count // BATCH):
+            remote.wrap_many("backups", "backups.bench", many)
+
+    def single(count: int) -> None:
+        for _ in range(count):
+            echoes[0].once()
+
+    pairs = [(rate(batch, COUNT * 5), rate(single, COUNT)) for _ in range(ROUNDS)]
+    rows.append(from_pairs(f"KMS wrap over mTLS, {BATCH} keys a request", "bare TLS echo", pairs))
     for item in echoes:
         item.close()
     return rows

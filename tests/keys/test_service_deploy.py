@@ -128,7 +128,7 @@ def test_a_certificate_is_issued_from_the_command_line(tmp_path: Path) -> None:
 def test_the_example_of_an_allow_list_fits_this_program() -> None:
     allowed = read_allow_list(DEPLOY / "allow.toml")
     assert len(allowed) == 3
-    for method in ("open", "sign", "drain_journal", "acknowledge"):
+    for method in METHODS:
         allowed.check("spiffe://subs.internal/worker-1", method, "ledger")
     allowed.check("spiffe://subs.internal/web-1", "open", "identity")
     with pytest.raises(KeyPolicyRefused):
