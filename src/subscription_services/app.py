@@ -172,6 +172,7 @@ def _assemble(
         *billing.SCHEDULES,
         *keys_jobs.SCHEDULES,
         *tidy.SCHEDULES,
+        *access.SCHEDULES,
         *retention.SCHEDULES,
         *trust.schedules(register),
     )
@@ -207,7 +208,7 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
         *mail.kinds(settings.of(mail.MailSettings), (*identity.LETTERS, *billing.LETTERS, *access.LETTERS), facts),
         *subscriptions.kinds(), *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
         *tidy.kinds(), *retention.kinds(),
-        *trust.kinds(register, doors),
+        *trust.kinds(register, doors), *access.kinds(house.data_path, PRODUCT, VERSION),
     ]  # fmt: skip
 
 

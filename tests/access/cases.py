@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from subscription_services.access.operations.log import SearchLog
+from datetime import timedelta
+
+from subscription_services.access.export_model import log_export
+from subscription_services.access.model import approval
+from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
+from subscription_services.access.operations.log_exports import (
+    ExportLog,
+    ExportUnmasked,
+    ListExports,
+    ReadExport,
+    RecordPart,
+    export_log_unmasked,
+)
 from subscription_services.access.operations.people import (
     Bootstrap,
     EndGrant,
@@ -20,6 +32,7 @@ from subscription_services.access.operations.service_accounts import (
     RevokeToken,
 )
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
+from subscription_services.kernel.authorise import digest
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 
@@ -48,6 +61,56 @@ def _token(world: World) -> str:
 def _create(world: World, role: Role) -> Act:
     owner = _boss(world)
     return world.team(role), CreateServiceAccount("Import", owner.id)
+
+
+def _export(world: World, who: TeamMember | None = None) -> str:
+    return str(world.do("access.export_log", who or world.team(Role.AUDITOR), ExportLog()).id)
+
+
+def _part(world: World) -> RecordPart:
+    return RecordPart(id=_export(world), number=0, events=1, size=10, after="", tree_size=1, note="x", last=True)
+
+
+def _ready(world: World) -> Act:
+    who = world.team(Role.AUDITOR)
+    identifier = _export(world, who)
+    part = RecordPart(id=identifier, number=0, events=1, size=10, after="", tree_size=1, note="x", last=True)
+    world.do("access.record_export_part", world.system("access.exports"), part)
+    return who, ReadExport(identifier)
+
+
+def _over(world: World) -> ReadExport:
+    identifier = _export(world)
+    hour_ago = world.clock() - timedelta(hours=1)
+    world.write(
+        lambda c: c.execute(
+            log_export.update().where(log_export.c.id == identifier).values(
+                expires_at=hour_ago, created_at=hour_ago - timedelta(days=1)
+            )
+        )
+    )  # fmt: skip
+    return ReadExport(identifier)
+
+
+def approved(world: World, asker: TeamMember, request: ExportUnmasked) -> None:
+    """Somebody else has approved exactly this request."""
+    now = world.clock()
+    row = {
+        "id": world.house.kernel.context(asker).ids.new("apr"), "digest": digest(export_log_unmasked, request),
+        "operation": export_log_unmasked.name, "requester": asker.id, "approver": world.team(Role.SECURITY).id,
+        "given_at": now, "expires_at": now + timedelta(hours=1),
+    }  # fmt: skip
+    world.write(lambda c: c.execute(approval.insert(), row))
+
+
+def _unmasked(world: World) -> Act:
+    who, request = world.team(Role.SECURITY), ExportUnmasked(reason="case 7")
+    approved(world, who, request)
+    return who, request
+
+
+def _entry(world: World) -> ReadEntry:
+    return ReadEntry(world.events()[0].id)
 
 
 FIRST = Bootstrap("first@example.org", "First Person")
@@ -104,5 +167,42 @@ CASES = [
         "access.audit_log",
         lambda w: (w.team(Role.SECURITY), SearchLog(outcome=None, limit=10)),
         lambda w: (w.team(Role.BILLING), SearchLog()),
+    ),
+    Case(
+        "access.log_entry",
+        lambda w: (w.team(Role.AUDITOR), _entry(w)),
+        lambda w: (w.team(Role.SUPPORT), _entry(w)),
+    ),
+    Case(
+        "access.find_origin",
+        lambda w: (w.team(Role.SECURITY), FindOrigin("192.0.2.7")),
+        lambda w: (w.team(Role.SUPPORT), FindOrigin("192.0.2.7")),
+    ),
+    Case(
+        "access.export_log",
+        lambda w: (w.team(Role.AUDITOR), ExportLog(action="access.")),
+        lambda w: (w.team(Role.BILLING), ExportLog()),
+    ),
+    Case(
+        "access.export_log_unmasked",
+        _unmasked,
+        lambda w: (w.team(Role.SECURITY), ExportUnmasked(reason="case 7")),
+    ),
+    Case(
+        "access.log_exports", lambda w: (w.team(Role.AUDITOR), ListExports()), lambda w: (w.subscriber(), ListExports())
+    ),
+    Case(
+        "access.log_export",
+        lambda w: (w.team(Role.ADMINISTRATOR), ReadExport(_export(w))),
+        lambda w: (w.team(Role.SUPPORT), ReadExport(_export(w))),
+    ),
+    Case("access.download_log_export", _ready, lambda w: (w.team(Role.SUPPORT), _ready(w)[1])),
+    Case(
+        "access.record_export_part", lambda w: (w.system(), _part(w)), lambda w: (w.team(Role.ADMINISTRATOR), _part(w))
+    ),
+    Case(
+        "access.delete_log_export",
+        lambda w: (w.system(), _over(w)),
+        lambda w: (w.team(Role.SECURITY), ReadExport(_export(w))),
     ),
 ]

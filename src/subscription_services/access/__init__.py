@@ -10,6 +10,7 @@ from .authority import HouseAuthority, roles_of
 from .catalogue import know
 from .checks import checks
 from .documents import operations_document, roles_document
+from .export_making import SCHEDULES, kinds
 from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
@@ -18,8 +19,7 @@ from .programs import resolve_token, service_account_of
 from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
-    "LETTERS", "OPERATIONS", "TOKEN_PREFIX", "Bootstrap", "DatabaseApprovals", "Enrolment", "HouseAuthority",
-    "bootstrap", "checks",
-    "know", "operations_document", "resolve_token", "roles_document", "roles_of", "routes", "service_account_of",
-    "team_navigation",
+    "LETTERS", "OPERATIONS", "SCHEDULES", "TOKEN_PREFIX", "Bootstrap", "DatabaseApprovals", "Enrolment",
+    "HouseAuthority", "bootstrap", "checks", "kinds", "know", "operations_document", "resolve_token",
+    "roles_document", "roles_of", "routes", "service_account_of", "team_navigation",
 ]  # fmt: skip

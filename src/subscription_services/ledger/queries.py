@@ -14,15 +14,16 @@ from subscription_services.kernel.ports import Keys
 
 from . import model
 from .errors import NoSuchEvent, NotSequenced
+from .proof import tlog_proof
 from .searching import LARGEST_PAGE, Found, Page, Search, found_of, joined, search, search_person
 from .stored import read_tile, tree_size
 from .tiles import tile_reader
 from .tree import consistency_proof, hash_leaf, inclusion_proof
 
 __all__ = [
-    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "find_event", "leaf_hash_of", "newest_checkpoint",
-    "origin_index", "personal_fields", "prove_consistency", "prove_inclusion", "search", "search_person",
-    "waiting_count",
+    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "find_event", "leaf_hash_of", "leaf_of",
+    "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency", "prove_inclusion",
+    "search", "search_person", "waiting_count",
 ]  # fmt: skip
 
 
@@ -97,6 +98,19 @@ def _most_cosigned(connection: Connection, index: int) -> tuple[Row[tuple[int, b
     head = connection.execute(select(model.checkpoint).where(model.checkpoint.c.size == size)).first()
     lines = connection.execute(select(columns.line).where(columns.size == size).order_by(columns.witness)).scalars()
     return head, b"".join(bytes(line) for line in lines)
+
+
+def leaf_of(connection: Connection, event_id: str) -> bytes:
+    """The entry exactly as it is or will be hashed. Raises NoSuchEvent."""
+    found = connection.execute(select(model.event.c.payload).where(model.event.c.id == event_id)).scalar()
+    if found is None:
+        raise NoSuchEvent()
+    return bytes(found)
+
+
+def proof_text(inclusion: Inclusion) -> bytes:
+    """C2SP tlog-proof with the entry as extra data, so that one file is all that verification needs."""
+    return tlog_proof(inclusion.entry, inclusion.index, inclusion.proof, inclusion.checkpoint)
 
 
 def prove_consistency(connection: Connection, old_size: int, new_size: int) -> tuple[bytes, ...]:

@@ -87,13 +87,20 @@ def search(
 
     Pages are stable: events that arrive meanwhile do not shift them.
     """
+    rows, position = search_rows(connection, wanted, after=after, limit=limit, oldest_first=oldest_first)
+    return Page(tuple(found_of(row) for row in rows), position)
+
+
+def search_rows(
+    connection: Connection, wanted: Search, *, after: str | None = None, limit: int = 50, oldest_first: bool = False
+) -> tuple[Sequence[Row[tuple[bytes, datetime, str, int | None]]], str | None]:
+    """The same as `search`, with the leaves as they are stored, and where the next page begins."""
     limit = max(1, min(limit, LARGEST_PAGE))
     place = None if after is None else _parse_position(after)
     order = _Order(limit + 1, place, oldest_first)
     statement = _statement(connection, wanted, order)
     rows = [] if statement is None else connection.execute(statement).all()
-    position = _position(rows[limit - 1]) if len(rows) > limit else None
-    return Page(tuple(found_of(row) for row in rows[:limit]), position)
+    return rows[:limit], _position(rows[limit - 1]) if len(rows) > limit else None
 
 
 def search_person(connection: Connection, person: str, *, after: str | None = None, limit: int = 50) -> Page:
