@@ -14,7 +14,7 @@ from subscription_services.identity.operations.sign_in import SignIn, sign_in
 from subscription_services.identity.operations.sign_up import (
     IssueLink,
     SignUp,
-    UseLink,
+    VerifyAddress,
     issue_link,
     sign_up,
     verify_address,
@@ -62,7 +62,7 @@ async def join(house: app.House, email: str, number: int) -> None:
         row = account_by_email(ReadTransaction(connection, house.ring.for_caller("identity")), email)
     assert row is not None
     link = await do(issue_link, System("identity.letters"), IssueLink(row.id, Purpose.VERIFY))
-    await do(verify_address, Anonymous(), UseLink(link.token))
+    await do(verify_address, Anonymous(), VerifyAddress(link.token, password=PASSWORD))
 
 
 async def enter(house: app.House, email: str, number: int) -> str:

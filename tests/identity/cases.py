@@ -24,7 +24,7 @@ from subscription_services.identity.operations.sign_up import (
     IssueLink,
     ResendVerification,
     SignUp,
-    UseLink,
+    VerifyAddress,
 )  # fmt: skip
 from subscription_services.identity.operations.unlock import AskUnlock, Unlock
 from subscription_services.kernel.actors import Anonymous, Role, Subscriber, System
@@ -118,8 +118,8 @@ CASES = [
     ),
     Case(
         "identity.verify_address",
-        lambda w: (STRANGER, UseLink(_link(w, _unverified(w)))),
-        lambda w: (STRANGER, UseLink(NO_TOKEN)),
+        lambda w: (STRANGER, VerifyAddress(_link(w, _unverified(w)), password=PASSWORD)),
+        lambda w: (STRANGER, VerifyAddress(NO_TOKEN)),
     ),
     Case(
         "identity.ask_reset",

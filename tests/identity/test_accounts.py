@@ -12,13 +12,15 @@ from subscription_services.identity.errors import (
     LinkExpired,
     LinkInvalid,
     LinkUsed,
+    NotTheBeginner,
     NotVerified,
     WrongCredentials,
 )  # fmt: skip
+from subscription_services.identity.known import BEGUN, device_of
 from subscription_services.identity.operations.devices import EndOtherSessions, ListDevices
 from subscription_services.identity.operations.profile import ChangePassword, CloseAccount, ShowActivity, ShowProfile
 from subscription_services.identity.operations.sign_in import SignIn
-from subscription_services.identity.operations.sign_up import IssueLink, SignUp, UseLink
+from subscription_services.identity.operations.sign_up import IssueLink, SignUp, VerifyAddress
 from subscription_services.identity.settings import IdentitySettings
 from subscription_services.identity.tokens import digest
 from subscription_services.kernel.actors import Anonymous, System
@@ -48,14 +50,14 @@ def test_an_address_is_proved_once_and_in_time(world: World) -> None:
     late, good = link(world, account), ""
     world.clock.advance(hours=25)
     with pytest.raises(LinkExpired):
-        world.do("identity.verify_address", STRANGER, UseLink(late))
+        world.do("identity.verify_address", STRANGER, VerifyAddress(late, password=PASSWORD))
     good = link(world, account)
-    world.do("identity.verify_address", STRANGER, UseLink(good))
+    world.do("identity.verify_address", STRANGER, VerifyAddress(good, password=PASSWORD))
     for used in (good, late):
         with pytest.raises(LinkUsed):
-            world.do("identity.verify_address", STRANGER, UseLink(used))
+            world.do("identity.verify_address", STRANGER, VerifyAddress(used, password=PASSWORD))
     with pytest.raises(LinkInvalid):
-        world.do("identity.verify_address", STRANGER, UseLink("A" * 43))
+        world.do("identity.verify_address", STRANGER, VerifyAddress("A" * 43, password=PASSWORD))
     assert world.do("identity.sign_in", STRANGER, SignIn(EMAIL.upper(), PASSWORD)).token
 
 
@@ -64,7 +66,7 @@ def test_signing_up_twice_says_the_same_and_writes_to_the_owner(world: World) ->
     before = len(world.events("identity.sign_up"))
     known = world.do("identity.sign_up", STRANGER, SignUp(EMAIL, "Mallory", PASSWORD))
     unknown = world.do("identity.sign_up", STRANGER, SignUp("new@example.org", "Mallory", PASSWORD))
-    assert known == unknown
+    assert known.next == unknown.next and len(known.browser) == len(unknown.browser) > 0
     assert len(world.events("identity.sign_up")) == before + 2
 
 
@@ -72,7 +74,7 @@ def test_the_newest_sign_up_of_an_unproved_address_ends_earlier_links(world: Wor
     first = link(world, sign_up(world))
     sign_up(world)
     with pytest.raises(LinkUsed):
-        world.do("identity.verify_address", STRANGER, UseLink(first))
+        world.do("identity.verify_address", STRANGER, VerifyAddress(first, password=PASSWORD))
 
 
 def test_wrong_password_and_unknown_address_look_alike(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,3 +204,27 @@ def test_activity_shows_what_others_did_as_well(world: World) -> None:
     assert seen["identity.sign_in"].address == "127.0.0.9"
     other = world.subscriber()
     assert all(e.action != "identity.find_person" for e in world.do("identity.activity", other, ShowActivity()).entries)
+
+
+def test_nobody_finishes_an_account_that_a_stranger_began_with_their_address(world: World) -> None:
+    """The stranger chose the password; the owner of the address has only the link."""
+    world.do("identity.sign_up", STRANGER, SignUp(EMAIL, "Eve", "the stranger chose this 5"))
+    token = link(world, world.account(EMAIL))
+    other = world.do("identity.sign_up", STRANGER, SignUp("other@example.org", "Eve", PASSWORD)).browser
+    for attempt in (VerifyAddress(token), VerifyAddress(token, other), VerifyAddress(token, password=PASSWORD)):
+        with pytest.raises(NotTheBeginner):
+            world.do("identity.verify_address", STRANGER, attempt)
+    mine = world.do("identity.sign_up", STRANGER, SignUp(EMAIL, "Ada", PASSWORD)).browser
+    token = link(world, world.account(EMAIL))
+    world.do("identity.verify_address", STRANGER, VerifyAddress(token, mine))
+    with pytest.raises(WrongCredentials):
+        world.do("identity.sign_in", STRANGER, SignIn(EMAIL, "the stranger chose this 5"))
+    assert world.do("identity.sign_in", STRANGER, SignIn(EMAIL, PASSWORD)).token
+
+
+def test_a_browser_that_began_an_account_is_not_one_that_signed_in(world: World) -> None:
+    """Or beginning an account again with somebody's address would give tries of one's own."""
+    world.subscriber(EMAIL)
+    begun = world.do("identity.sign_up", STRANGER, SignUp(EMAIL, "Eve", PASSWORD)).browser
+    keys = world.house.ring.for_caller("identity")
+    assert device_of(keys, EMAIL, begun, BEGUN) and not device_of(keys, EMAIL, begun)

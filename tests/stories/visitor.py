@@ -80,7 +80,7 @@ class Visitor:
 
     def verify(self) -> None:
         link = urlsplit(self.service.link(self.email, "Confirm", "/verify"))
-        assert self.submit(f"{link.path}?{link.query}", "/verify").url.path == "/sign-in"
+        assert self.submit(f"{link.path}?{link.query}", "/verify", password=PASSWORD).url.path == "/sign-in"
 
     def sign_in(self) -> None:
         answer = self.submit("/sign-in", email=self.email, password=PASSWORD)

@@ -45,6 +45,11 @@ class LinkUsed(Refusal):
     message = "This link was used already. If that was you, simply sign in."
 
 
+class NotTheBeginner(Refusal):
+    code = "not-the-beginner"
+    message = "Type the password that was chosen when the account was begun."
+
+
 class WeakPassword(Invalid):
     code = "weak-password"
     message = "Choose another password."

@@ -27,23 +27,24 @@ STRANGERS = 30
 STRANGERS_WAIT = (300, 900, 3600)
 ONE_PASSWORD_AN_HOUR = 200
 """How often one password may be typed in browsers that are not known, whatever the account (password spraying)."""
-_KEY = "identity.device"
+DEVICE, BEGUN = "identity.device", "identity.sign-up"
+"""A browser that signed in; a browser that began an account, whose address nobody had proved yet."""
 
 
-def new_device(keys: Keys, random: Random, email: str) -> str:
-    """A cookie for a browser that has just proved itself for this address."""
+def new_device(keys: Keys, random: Random, email: str, purpose: str = DEVICE) -> str:
+    """A cookie for a browser that has just proved itself for this address, or begun an account with it."""
     nonce = random(16).hex()
-    return f"{nonce}.{_mac(keys, nonce, email)}"
+    return f"{nonce}.{_mac(keys, purpose, nonce, email)}"
 
 
-def device_of(keys: Keys, email: str, cookie: str) -> str:
+def device_of(keys: Keys, email: str, cookie: str, purpose: str = DEVICE) -> str:
     """Which known browser it is, or nothing for one that this address does not know."""
     nonce, _, mac = cookie.partition(".")
-    return nonce if mac and hmac.compare_digest(_mac(keys, nonce, email).encode(), mac.encode()) else ""
+    return nonce if mac and hmac.compare_digest(_mac(keys, purpose, nonce, email).encode(), mac.encode()) else ""
 
 
-def _mac(keys: Keys, nonce: str, email: str) -> str:
-    return keys.mac(_KEY, nonce.encode() + b"\n" + email_index(keys, email)).hex()
+def _mac(keys: Keys, purpose: str, nonce: str, email: str) -> str:
+    return keys.mac(purpose, nonce.encode() + b"\n" + email_index(keys, email)).hex()
 
 
 def _who_tries(keys: Keys, ctx: Context, request: Any) -> str:

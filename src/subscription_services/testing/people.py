@@ -12,7 +12,7 @@ from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.people import Enrol
 from subscription_services.identity.operations.second_factor import ConfirmTotp, Nothing
 from subscription_services.identity.operations.sign_in import SignedIn, SignIn
-from subscription_services.identity.operations.sign_up import IssueLink, SignUp, UseLink
+from subscription_services.identity.operations.sign_up import IssueLink, SignUp, VerifyAddress
 from subscription_services.kernel.actors import Anonymous, Role, Subscriber, System, TeamMember
 from subscription_services.kernel.transaction import BoundOutbox, Transaction
 from subscription_services.storage import insert_row
@@ -29,7 +29,7 @@ def sign_up_subscriber(world: World, email: str) -> Subscriber:
     world.do("identity.sign_up", Anonymous(), SignUp(email, "Ada Example", PASSWORD))
     account = world.account(email)
     token = world.do("identity.issue_link", STRANGER_LINKS, IssueLink(account, Purpose.VERIFY)).token
-    world.do("identity.verify_address", Anonymous(), UseLink(token))
+    world.do("identity.verify_address", Anonymous(), VerifyAddress(token, password=PASSWORD))
     return sign_in_subscriber(world, email)
 
 

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Row, delete, select, update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
-from subscription_services.identity.errors import AddressTaken, LinkExpired, LinkInvalid, LinkUsed, WeakPassword
-from subscription_services.identity.fields import Email, Id, Name, Secret, Token, clean_email, clean_name
+from subscription_services.identity.errors import (
+    AddressTaken,
+    LinkExpired,
+    LinkInvalid,
+    LinkUsed,
+    NotTheBeginner,
+    WeakPassword,
+)
+from subscription_services.identity.fields import Device, Email, Id, Name, Secret, Token, clean_email, clean_name
+from subscription_services.identity.known import BEGUN, device_of, new_device
 from subscription_services.identity.model import Kind, Purpose, State
-from subscription_services.identity.queries import account_by_email, email_index
+from subscription_services.identity.queries import account_by_email, account_by_id, email_index
 from subscription_services.identity.sessions import end_challenges, end_sessions
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.operations import Change, Limit, Prepared, Public, SystemOnly, operation
+from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
-from subscription_services.storage import insert_row, update_row
+from subscription_services.storage import insert_row, open_row, update_row
 
 NOBODY = "nobody"
 """Stands for the account when there is none: the same row is written, and the letter is sent to nobody."""
@@ -37,10 +46,14 @@ class ResendVerification(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     email: Email
 
 
-class UseLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`token` is what stands behind the hash of the link in the letter."""
+class VerifyAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`token` is what stands behind the equals sign of the link in the letter.
+
+    `browser` is what beginning the account answered; whoever lacks it proves with the password that they began it."""
 
     token: Token
+    browser: Device = ""
+    password: Annotated[str, Meta(max_length=1024)] = ""
 
 
 class IssueLink(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,9 +68,12 @@ class CreateProbe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The same whether or not there is an account: what happens next stands in a letter."""
+    """The same whether or not there is an account: what happens next stands in a letter.
+
+    `browser` marks the browser that began an account, for the link in the letter."""
 
     next: str = "A letter is on its way to this address."
+    browser: str = ""
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -74,6 +90,15 @@ class IssuedLink(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class HashedPassword:
     verifier: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Beginner:
+    """`same` when the account was begun by whoever asks; `verifier` is the one in force when that was found."""
+
+    account: str
+    verifier: bytes
+    same: bool
 
 
 def hash_password(reading: Reading, ctx: Context, request: SignUp | CreateProbe) -> HashedPassword:
@@ -97,10 +122,12 @@ def check_strength(password: str, *known: str, field: str = "password") -> None:
 )  # fmt: skip
 def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPassword) -> Change[Accepted]:
     """Begin an account; the answer is the same when the address has one, whose owner gets a letter that says so."""
-    found = account_by_email(tx, clean_email(request.email))
+    address = clean_email(request.email)
+    found = account_by_email(tx, address)
+    answer = Accepted(browser=new_device(tx.keys, ctx.random, address, BEGUN))
     if found is not None and found.state != State.UNVERIFIED:
         tx.outbox.add(SendLetter(letter="identity.already_registered", account=found.id))
-        return Change(None, Accepted(), object=found.id, subject=found.id, details={"known": True})
+        return Change(None, answer, object=found.id, subject=found.id, details={"known": True})
     if found is not None:
         # nobody has proved this address yet: the newest attempt counts and earlier links end
         update_row(tx, model.account, {"id": found.id}, {"name": clean_name(request.name), "verifier": hashed.verifier})
@@ -111,7 +138,7 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
             tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier
         )
     tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier))
-    return Change(None, Accepted(), object=identifier, subject=identifier)
+    return Change(None, answer, object=identifier, subject=identifier)
 
 
 @operation(
@@ -126,10 +153,45 @@ def resend_verification(tx: Transaction, ctx: Context, request: ResendVerificati
     return Change(None, Accepted(), object=identifier, subject=identifier)
 
 
-@operation("identity.verify_address", by=[Public("the link proves who may")], limits=[Limit(60, 3600, "address")])
-def verify_address(tx: Transaction, ctx: Context, request: UseLink) -> Change[Verified]:
-    """Prove an address with the link of the letter; works once."""
-    identifier = use_link(tx, ctx, request.token, Purpose.VERIFY)
+def check_beginner(reading: Reading, ctx: Context, request: VerifyAddress) -> Beginner:
+    """Whether it is the browser, or the person, that began the account; a link that does not work is nobody's.
+
+    What is wrong with the link is said later: who pressed twice gets the answer of the first time.
+    """
+    with reading() as tx:
+        try:
+            row = account_by_id(tx, look_at_link(tx, ctx, request.token, Purpose.VERIFY))
+        except (LinkInvalid, LinkUsed, LinkExpired):
+            row = None
+        if row is None:
+            return Beginner("", b"", False)
+        email = str(open_row(tx, model.account, row)["email"])
+        pepper = tx.keys.secret("identity.password", 48)
+        same = bool(device_of(tx.keys, email, request.browser, BEGUN))
+    verifier = bytes(row.verifier or b"")
+    if not same and request.password:
+        same = passwords.matches(pepper, request.password, verifier)
+    return Beginner(str(row.id), verifier, same)
+
+
+@operation(
+    "identity.verify_address", by=[Public("the link proves who may")], prepare=Prepared(check_beginner, "bcrypt"),
+    limits=[Limit(60, 3600, "address"), Limit(10, 3600, "link", key=lambda keys, ctx, request: request.token)],
+)  # fmt: skip
+def verify_address(
+    tx: Transaction, ctx: Context, request: VerifyAddress, beginner: Beginner
+) -> Change[Verified] | Declined:  # fmt: skip
+    """Prove an address with the link of the letter; works once, and only for whoever chose the password.
+
+    Anybody can begin an account with an address of somebody else; its owner must not finish it for them.
+    """
+    identifier = look_at_link(tx, ctx, request.token, Purpose.VERIFY)
+    row = account_by_id(tx, identifier)
+    stored = bytes(row.verifier or b"") if row is not None else b""
+    if not beginner.same or (beginner.account, beginner.verifier) != (identifier, stored):
+        error = NotTheBeginner(fields={"password": NotTheBeginner.message})
+        return Declined(error, object=identifier, subject=identifier)
+    use_link(tx, ctx, request.token, Purpose.VERIFY)
     values = {"state": State.ACTIVE, "verified_at": ctx.now}
     proved = update(model.account).where(model.account.c.id == identifier, model.account.c.state == State.UNVERIFIED)
     if tx.connection.execute(proved.values(values)).rowcount != 1:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from subscription_services.identity.operations import profile as ops
 from subscription_services.identity.passwords import SHORTEST
+from subscription_services.identity.queries import Profile
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.errors import StepUpNeeded
 from subscription_services.kernel.needs import recent_sign_in
@@ -56,7 +57,7 @@ async def change_name(call: Call) -> Response:
     return call.go("/account/profile", NAME_CHANGED)
 
 
-def _profile(call: Call, me: ops.Profile, form: FormState, status: int = 200) -> Response:
+def _profile(call: Call, me: Profile, form: FormState, status: int = 200) -> Response:
     return call.render(
         "identity/profile.html", status, me=me, form=form, closable=isinstance(call.actor, Subscriber)
     )  # fmt: skip

@@ -9,6 +9,7 @@ from subscription_services.identity.configured import rules
 
 SESSION_COOKIE = "__Host-session"
 CHALLENGE_COOKIE = "__Host-challenge"
+BEGINNER_COOKIE = "__Host-sign-up"
 DEVICE_COOKIE = "__Host-device"
 _DEVICE_SECONDS = 180 * 86_400
 _CLEAR = '"cache", "storage"'
@@ -38,6 +39,19 @@ def keep_device(response: Response, device: str) -> None:
 def device_of(request: Request) -> str:
     """What this browser kept of an earlier sign-in, or nothing."""
     return request.cookies.get(DEVICE_COOKIE, "")[:200]
+
+
+def keep_beginner(response: Response, browser: str) -> None:
+    """Remember that this browser began an account, for as long as the letter's link works."""
+    seconds = int(rules().link.total_seconds())
+    response.set_cookie(
+        BEGINNER_COOKIE, browser, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax"
+    )  # fmt: skip
+
+
+def beginner_of(request: Request) -> str:
+    """What this browser kept of beginning an account, or nothing."""
+    return request.cookies.get(BEGINNER_COOKIE, "")[:200]
 
 
 def challenge_of(request: Request) -> str:

@@ -11,9 +11,11 @@ from subscription_services.kernel.actors import Anonymous
 from subscription_services.kernel.errors import DomainError
 from subscription_services.web import notices
 from subscription_services.web.call import Call
-from subscription_services.web.forms import FormState, parse
+from subscription_services.web.forms import FormState
 from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
+
+from .cookies import beginner_of, keep_beginner
 
 VERIFIED = notices.declare("address-verified", "success", "Your address is confirmed. Sign in to begin.")
 SENT_AGAIN = notices.declare(
@@ -35,7 +37,9 @@ async def sign_up(call: Call) -> Response:
     done = await call.submit(ops.sign_up, secrets={"password"}, labels=_LABELS)
     if done.form is not None:
         return call.render("identity/sign_up.html", done.status, form=done.form, shortest=SHORTEST)
-    return call.go("/sign-up/sent")
+    response = call.go("/sign-up/sent")
+    keep_beginner(response, done.answer.browser)
+    return response
 
 
 async def show_sent(call: Call) -> Response:
@@ -52,23 +56,30 @@ async def send_again(call: Call) -> Response:
 
 
 async def show_verify(call: Call) -> Response:
-    """One button: programs that scan letters open links, but press nothing."""
+    """One button: programs that scan letters open links, but press nothing. Another browser types the password too."""
     token = call.query("token")
     if not token:
         return link_problem(call, LinkInvalid())
-    return call.render("identity/verify.html", token=token)
+    return _verify_form(call, FormState(), token)
 
 
 async def verify(call: Call) -> Response:
     """Prove the address."""
-    posted = parse(await call.fields(), ops.UseLink)
-    if posted.request is None:
-        return link_problem(call, LinkInvalid())
-    try:
-        await call.perform(ops.verify_address, posted.request, posted.idempotency_key)
-    except LINK_ERRORS as error:
-        return link_problem(call, error)
+    token = (await call.fields()).get("token", "")
+    given = {"browser": beginner_of(call.request)}
+    done = await call.submit(ops.verify_address, secrets={"password"}, given=given)
+    if isinstance(done.error, LINK_ERRORS):
+        return link_problem(call, done.error)
+    if done.form is not None:
+        if not 20 <= len(token) <= 100:
+            return link_problem(call, LinkInvalid())
+        return _verify_form(call, done.form, token, done.status, ask=True)
     return call.go("/sign-in", VERIFIED)
+
+
+def _verify_form(call: Call, form: FormState, token: str, status: int = 200, *, ask: bool = False) -> Response:
+    ask = ask or not beginner_of(call.request)
+    return call.render("identity/verify.html", status, form=form, token=token, ask=ask)
 
 
 def link_problem(call: Call, error: DomainError, *, invited: bool = False) -> Response:
