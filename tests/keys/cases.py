@@ -6,7 +6,7 @@ from subscription_services.keys.jobs import RecordAccess
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 
-from . import backup_cases, root_cases, rotation_cases
+from . import backup_cases, reencryption_cases, root_cases, rotation_cases
 
 
 def _entry(world: World) -> RecordAccess:
@@ -22,4 +22,10 @@ def _somebody(world: World) -> Act:
     return world.subscriber(), _entry(world)
 
 
-CASES = [Case("keys.record_access", _system, _somebody), *backup_cases.CASES, *root_cases.CASES, *rotation_cases.CASES]
+CASES = [
+    Case("keys.record_access", _system, _somebody),
+    *backup_cases.CASES,
+    *root_cases.CASES,
+    *rotation_cases.CASES,
+    *reencryption_cases.CASES,
+]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from subscription_services.kernel.actors import Role
+from subscription_services.keys.model import Kind
+from subscription_services.keys.operations.probing import ProbeRotation
+from subscription_services.keys.operations.restrictions import ReadRestrictions, Restrict, Restriction
 from subscription_services.keys.operations.rotation import (
     DestroyVersion,
     ReadStates,
@@ -17,6 +20,7 @@ from subscription_services.testing.cases import Act
 from .approving import approved
 
 PURPOSE = "subject"
+LESS = Restrict([Restriction("mail", "subject", Kind.SUBJECT)])
 
 
 def _destroy(world: World) -> Act:
@@ -57,5 +61,20 @@ CASES = [
         "keys.destroy_version",
         _destroy,
         lambda w: (w.team(Role.ADMINISTRATOR), DestroyVersion(PURPOSE, 1)),
+    ),
+    Case(
+        "keys.probe_rotation",
+        lambda w: (w.system(), ProbeRotation()),
+        lambda w: (w.team(Role.ADMINISTRATOR), ProbeRotation()),
+    ),
+    Case(
+        "keys.restrictions",
+        lambda w: (w.team(Role.OPERATIONS), ReadRestrictions()),
+        lambda w: (w.team(Role.SUPPORT), ReadRestrictions()),
+    ),
+    Case(
+        "keys.restrict",
+        lambda w: approved(w, "keys.restrict", w.team(Role.SECURITY), LESS),
+        lambda w: (w.team(Role.SECURITY), LESS),
     ),
 ]

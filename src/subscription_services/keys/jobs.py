@@ -17,7 +17,8 @@ from subscription_services.kernel.operations import Change, SystemOnly, operatio
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import Transaction
 
-from .operations import backup, roots, rotation
+from .operations import backup, probing, reencryption, restrictions, roots, rotation
+from .reencrypting import reencrypt_on
 from .states import PurposeState, VersionState
 
 BATCH = 200
@@ -122,7 +123,15 @@ async def move_keys(kernel: Kernel, payload: rotation.MoveKeys) -> None:
         left = moved.left
 
 
-OPERATIONS = (record_access, *backup.OPERATIONS, *roots.OPERATIONS, *rotation.OPERATIONS)
+OPERATIONS = (
+    record_access,
+    *backup.OPERATIONS,
+    *roots.OPERATIONS,
+    *rotation.OPERATIONS,
+    *reencryption.OPERATIONS,
+    *restrictions.OPERATIONS,
+    *probing.OPERATIONS,
+)
 SCHEDULES = (
     Schedule("keys.drain_journal", timedelta(minutes=1), lambda now: DrainJournal()),
     Schedule("keys.backup", 2 * EARLY, lambda now: BackUpWhenDue()),
@@ -136,5 +145,6 @@ def kinds() -> list[JobKind]:
         JobKind("keys.drain_journal", DrainJournal, drain_journal),
         JobKind("keys.backup", BackUpWhenDue, back_up_when_due, attempts=4, lease=timedelta(minutes=5)),
         JobKind("keys.rotation", RotateWhenDue, rotate_when_due, attempts=4, lease=timedelta(minutes=30)),
+        JobKind("keys.reencrypt", reencryption.Continue, reencrypt_on, attempts=30, lease=timedelta(minutes=30)),
         JobKind("keys.move", rotation.MoveKeys, move_keys, attempts=30, lease=timedelta(minutes=30)),
     ]

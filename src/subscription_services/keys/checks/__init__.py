@@ -7,6 +7,7 @@ from datetime import timedelta
 from subscription_services.kernel.checks import Check
 
 from .central import kept_apart
+from .rotation import rotated
 
 OFTEN = timedelta(minutes=5)
 
@@ -20,5 +21,12 @@ def checks() -> list[Check]:
             "older TLS, which it must refuse, and look which processes of this machine have the key store open.",
             kept_apart,
             OFTEN,
+        ),
+        Check(
+            "rest.rotation",
+            "We look at the age of every key-encryption key and when the schedule last ran, then rotate a key that "
+            "protects nothing: new data must use the new version, old data stay readable, the old version go.",
+            rotated,
+            timedelta(hours=1),
         ),
     ]
