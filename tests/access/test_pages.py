@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +14,8 @@ import pytest
 from subscription_services.access import routes
 from subscription_services.kernel.actors import Actor, Anonymous, Role
 from subscription_services.kernel.context import Origin
+from subscription_services.kernel.settings import HouseSettings
+from subscription_services.ledger.sequencer import sequence
 from subscription_services.testing import World
 from subscription_services.web.call import Navigation, Site, Visitor
 from subscription_services.web.page import Person
@@ -19,8 +23,8 @@ from subscription_services.web.pages import toolkit_routes
 from subscription_services.web.routes import RouteTable
 
 Asking = Callable[..., httpx.Response]
-PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/service-accounts",
-         "/team/service-accounts/new"]  # fmt: skip
+PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
+         "/team/service-accounts", "/team/service-accounts/new"]  # fmt: skip
 PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm"}
 
 
@@ -33,7 +37,9 @@ def ask(world: World) -> Asking:
             return Visitor() if isinstance(actor, Anonymous) else Visitor(actor, Person("Tess Team"))
 
         site = Site(world.house.kernel, visitor, lambda found: Navigation(), PLACES)
-        application = RouteTable((*toolkit_routes(development=False), *routes())).application(site)
+        application = RouteTable(
+            (*toolkit_routes(development=False), *routes(Path(world.house.settings.of(HouseSettings).data)))
+        ).application(site)
 
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(application)
@@ -147,3 +153,42 @@ def _people() -> Any:
     from subscription_services.access.operations.people import People
 
     return People()
+
+
+def test_an_entry_has_a_page_of_its_own_with_its_proof(world: World, ask: Asking) -> None:
+    auditor = world.team(Role.AUDITOR)
+    world.do("access.people", auditor, _people())
+    event = world.events("access.people")[-1]
+    path = f"/team/log/entries/{event.id}"
+    assert f'href="{path}"' in ask(auditor, "/team/log?action=access.people").text
+    assert ask(auditor, f"{path}/proof").status_code == 404
+    world.run(sequence(world.house.store, world.house.log, world.clock))
+    assert f'href="{path}/proof"' in ask(auditor, path).text
+    assert ask(auditor, f"{path}/proof").text.startswith("c2sp.org/tlog-proof@v1\nextra ")
+    assert ask(world.team(Role.SUPPORT), path).status_code == 403
+
+
+def test_an_export_is_asked_for_followed_and_downloaded(world: World, ask: Asking) -> None:
+    auditor = world.team(Role.AUDITOR)
+    asked = ask(auditor, "/team/log/exports", form="ocsf", action="identity.")
+    page = asked.headers["location"]
+    assert "being made" in ask(auditor, page).text
+    assert ask(auditor, f"{page}/file").status_code == 409
+    world.run(sequence(world.house.store, world.house.log, world.clock))
+    world.run_jobs()
+    assert f'href="{page}/file"' in ask(auditor, page).text
+    content = ask(auditor, f"{page}/file").content
+    assert all(b'"class_uid":' in line for line in gzip.decompress(content).splitlines())
+    assert page in ask(auditor, "/team/log/exports").text
+    assert ask(auditor, "/team/log/exports", form="ocsf", subject="a@b").status_code == 422
+
+
+def test_an_address_is_searched_for_without_standing_in_the_pages_own(world: World, ask: Asking) -> None:
+    auditor = world.team(Role.AUDITOR)
+    world.do("access.people", auditor, _people(), origin=Origin(address="192.0.2.7"))
+    found = ask(auditor, "/team/log/origin", address="192.0.2.7", action="access.people").headers["location"]
+    assert "192.0.2.7" not in found
+    assert "action=access.people&origin=" in found
+    assert ask(auditor, found).text.count('<a href="/team/log?action=access.people">') == 1
+    assert ask(auditor, "/team/log/origin", address="nowhere").status_code == 422
+    assert "192.0.2.7" not in str(world.events())

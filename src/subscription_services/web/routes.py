@@ -28,7 +28,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row. `reason` says why a row without operation needs none; `anonymous` skips finding out who asks."""
+    """One row. `reason` says why a row without operation needs none, or why what is asked of a read must not stand in
+    its address and is posted; `anonymous` skips finding out who asks."""
 
     method: str
     path: str
@@ -116,7 +117,7 @@ def _check(route: Route) -> None:
             raise ValueError(f"GET {route.path} has no operation and does not say why anybody may see it")
     elif route.operation.changes and route.method == "GET":
         raise ValueError(f"GET {route.path} would change something ({route.operation.name})")
-    elif not route.operation.changes and route.method != "GET":
+    elif not route.operation.changes and route.method != "GET" and not (route.method == "POST" and route.reason):
         raise ValueError(f"{route.method} {route.path} names {route.operation.name}, which changes nothing")
 
 

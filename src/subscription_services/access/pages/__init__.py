@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from subscription_services.access.operations.people import my_permissions
 from subscription_services.web.routes import Route, get
 
 from .console import team_navigation
 from .find import find_routes
 from .log import log_routes
+from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
 from .service_accounts import service_account_routes
 
 
-def routes() -> tuple[Route, ...]:
-    """The room's pages."""
+def routes(data: Path) -> tuple[Route, ...]:
+    """The room's pages. `data` is the data directory, where exports are kept."""
     return (
         get("/team", show_overview, my_permissions),
         *people_routes(),
         *service_account_routes(),
         *log_routes(),
+        *export_routes(data),
         *find_routes(),
     )
 
