@@ -24,7 +24,7 @@ from subscription_services.web.pages import toolkit_routes
 from subscription_services.web.routes import Application, RouteTable
 
 PICTURES = os.environ.get("KEYS_PICTURES", "")
-PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor"}
+PLACES = {"not-signed-in": "/sign-in", "step-up-needed": "/confirm", "second-factor-needed": "/account/two-factor"}
 Asking = Callable[..., httpx.Response]
 
 
@@ -63,8 +63,7 @@ def ask(world: World) -> Asking:
 
 
 def filled(world: World) -> None:
-    for _ in range(3):
-        world.subscriber()
+    world.subscriber()
     world.house.ring.for_caller("keys").backup()
 
 
@@ -103,13 +102,38 @@ def test_rotation_on_demand_shows_how_the_data_keys_follow(world: World, ask: As
     assert "Wrapping data keys of subject under version 2: 0 of" in shown
     assert f'data-poll="{page}/progress"' in shown and f'href="{page}"' in shown
     state = ask(member, f"{page}/progress").json()
-    assert state["value"] == 0 and state["max"] >= 4
+    assert state["value"] == 0 and state["max"] >= 2
     assert "Under way" in ask(member, "/team/keys").text
     world.run_jobs()
     assert ask(member, f"{page}/progress").json() == {"next": page}
     shown = ask(member, page).text
     assert "data keys were wrapped under version 2" in shown and "Under way" not in shown
     assert {event.actor for event in world.events("keys.rotate")} == {member.id}
+
+
+def test_a_re_encryption_is_started_by_form_and_followed(world: World, ask: Asking) -> None:
+    filled(world)
+    person = world.subscriber()
+    assert "None so far" in ask(world.team(Role.OPERATIONS), "/team/keys/re-encryption").text
+    page = "/team/keys/re-encryption"
+    member = world.team(Role.SECURITY)
+    wrong = ask(member, page, subject="acc_nobody", purpose="subject")
+    assert wrong.status_code == 422 and 'value="acc_nobody"' in wrong.text
+    assert ask(world.team(Role.OPERATIONS), page, subject=person.id, purpose="subject").status_code == 403
+    done = ask(member, page, subject=person.id, purpose="subject")
+    assert (done.status_code, done.headers["location"]) == (303, page)
+    found = re.search(rf'data-poll="({page}/ren_[0-9a-f]+/progress)"', ask(member, page).text)
+    assert found
+    state = ask(member, found[1]).json()
+    assert 0 <= state["value"] < state["max"]
+    world.run_jobs()
+    world.clock.advance(minutes=2)
+    world.run_jobs()
+    assert ask(member, found[1]).json() == {"next": page}
+    assert "Under way" not in ask(member, page).text
+    world.clock.advance(minutes=20)
+    again = ask(member, page, subject=person.id, purpose="subject")
+    assert again.status_code == 401 and "/confirm" in again.text
 
 
 def test_a_purpose_that_is_not_there(world: World, ask: Asking) -> None:
@@ -154,7 +178,7 @@ def test_the_keys_as_the_team_sees_them(world: World, chromium: str, scheme: Any
             page = await browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
             await page.route("**/*", answer)
             violations, wide, text = [], 0, ""
-            for name in ("", "/purposes/subject"):
+            for name in ("", "/purposes/subject", "/re-encryption"):
                 await page.goto(f"https://localhost/team/keys{name}")
                 for summary in await page.locator("main summary").all():
                     await summary.click()

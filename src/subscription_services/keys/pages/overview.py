@@ -11,14 +11,13 @@ from starlette.responses import Response
 
 from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.errors import NotFound, Refusal
+from subscription_services.keys.operations import backup, rotation
+from subscription_services.keys.operations.backup import BackupList
+from subscription_services.keys.states import CallerUse, KekVersion, KeyStates, PurposeState, Rewrapping
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
-
-from .operations import backup, rotation
-from .operations.backup import BackupList
-from .states import CallerUse, KekVersion, KeyStates, PurposeState, Rewrapping
 
 PAGE = "/team/keys"
 PURPOSES = f"{PAGE}/purposes"
@@ -67,7 +66,7 @@ async def show_keys(call: Call) -> Response:
     """Purposes, callers and backups."""
     found: KeyStates = await call.perform(rotation.states, rotation.ReadStates())
     copies: BackupList | None = None
-    if _may(call, backup.backups):
+    if may(call, backup.backups):
         copies = await call.perform(backup.backups, backup.ListBackups())
     rows = [purpose_row(purpose) for purpose in found.purposes if purpose.versions]
     return call.render(
@@ -75,7 +74,7 @@ async def show_keys(call: Call) -> Response:
         callers=caller_rows(found.callers), backups=copies, now=call.now, waiting=found.journal.waiting,
         data_keys=count(sum(row.data_keys for row in rows)), warnings=warnings(found, copies, call.now),
         next_due=min((row.rotation_due for row in rows if row.rotation_due), default=None),
-        may_back_up=_may(call, backup.back_up),
+        may_back_up=may(call, backup.back_up),
         count=count, share=share, size=size,
     )  # fmt: skip
 
@@ -115,8 +114,7 @@ async def back_up_now(call: Call) -> Response:
     return call.go(PAGE, NOT_BACKED_UP if done.form else BACKED_UP)
 
 
-def routes() -> tuple[Route, ...]:
-    """The room's pages."""
+def key_routes() -> tuple[Route, ...]:
     return (
         get(PAGE, show_keys, rotation.states),
         get(f"{PURPOSES}/{{purpose}}", show_purpose, rotation.states),
@@ -132,7 +130,7 @@ async def _purpose(call: Call, purpose: str, form: FormState, status: int = 200)
     callers = sorted((use for use in found.callers if use.purpose == purpose), key=lambda use: (use.caller, use.verb))
     return call.render(
         "keys/purpose.html", status, row=row, callers=callers, form=form, now=call.now, count=count, share=share,
-        may_rotate=_may(call, rotation.rotate),
+        may_rotate=may(call, rotation.rotate),
     )  # fmt: skip
 
 
@@ -218,7 +216,7 @@ def _how_often(use: CallerUse) -> str:
     return times + (f", {count(use.refused)} refused" if use.refused else "")
 
 
-def _may(call: Call, operation: object) -> bool:
+def may(call: Call, operation: object) -> bool:
     """What the page offers, by the roles this member came with; perform() decides."""
     roles = call.actor.roles if isinstance(call.actor, TeamMember) else frozenset()
     return bool(roles & set(getattr(operation, "by", ())))
