@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Column, Table, update
 
 from subscription_services.ledger.checkpoint import Checkpoint, sign_checkpoint
-from subscription_services.ledger.errors import LogTampered, RolledBack
+from subscription_services.ledger.errors import LedgerError, LogRefused, LogTampered, RolledBack
 from subscription_services.ledger.memory import FileMemory
 from subscription_services.ledger.model import TABLES, checkpoint
 from subscription_services.ledger.note import ed25519_signer
-from subscription_services.ledger.sequencer import adopt
+from subscription_services.ledger.sequencer import adopt, integrate
 from subscription_services.ledger.verify import verification
 
 from .conftest import Bench
@@ -280,3 +280,38 @@ def test_a_row_that_no_writer_wrote_is_found(full: Bench) -> None:
     full.attack(COPY.replace("SELECT 'evt_copy', writer", "SELECT 'evt_copy', 'wri_none'"))
     with pytest.raises(LogTampered, match="no writer wrote"):
         full.verify()
+
+
+def test_an_interruption_is_told_apart_from_a_tail_that_was_cut(full: Bench) -> None:
+    """Both leave a remembered checkpoint that the store has not published; only one lacks the tree under it."""
+    full.append_many(5)
+    full.write(lambda connection: integrate(connection, full.log))
+    before = full.snapshot()
+    full.sequence()
+    # signed and remembered, then the power went before it was published
+    full.attack("DELETE FROM ledger_checkpoint WHERE size = 25")
+    assert full.verify().size == 25
+    assert full.sequence().signed == 25
+    assert full.verify().checkpoints == 3
+    # the same picture, but the entries are gone as well
+    full.restore(before)
+    full.attack("DELETE FROM ledger_entry WHERE log_index >= 22")
+    with pytest.raises(LogTampered) as found:
+        full.verify()
+    assert found.value.index == 22
+    with pytest.raises(LogRefused):
+        full.sequence()
+
+
+def test_a_stolen_old_database_forges_no_checkpoint(full: Bench) -> None:
+    """All that a thief of the database has to sign with are old notes; the key is not in it."""
+    stolen = full.snapshot()["ledger_checkpoint"]
+    full.append_many(5)
+    full.sequence()
+    (note,) = [row["note"] for row in stolen if row["size"] == 20]
+    forged = bytes(note).replace(b"\n20\n", b"\n25\n")
+    full.attack("UPDATE ledger_checkpoint SET note = :forged WHERE size = 25", forged=forged)
+    with pytest.raises(LogTampered, match="not signed"):
+        full.verify()
+    with pytest.raises(LedgerError):
+        full.verify(forged)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 
 import pytest
 
+from subscription_services.kernel.ports import Writer
 from subscription_services.ledger.checkpoint import open_checkpoint
 from subscription_services.ledger.errors import NotSequenced
-from subscription_services.ledger.queries import waiting_count
-from subscription_services.ledger.sequencer import Sequenced
+from subscription_services.ledger.queries import newest_checkpoint, waiting_count
+from subscription_services.ledger.sequencer import Sequenced, run_sequencer
 from subscription_services.ledger.tree import hash_leaf, verify_consistency, verify_inclusion
 from subscription_services.ledger.verify import Assurance, report
 
@@ -104,3 +107,26 @@ def test_a_checkpoint_kept_by_others_makes_it_proved(bench: Bench) -> None:
     assert any(line.startswith("proved") for line in report(verified))
     assert any(line.startswith("unwitnessed") for line in report(bench.verify()))
     assert not any(line.startswith("proved") for line in report(bench.verify()))
+
+
+def test_an_index_and_a_signed_checkpoint_follow_within_a_second(bench: Bench) -> None:
+    """Counted in turns of the loop as well, since other programs may hold the machine up."""
+
+    async def run() -> float:
+        stop = asyncio.Event()
+        running = asyncio.create_task(run_sequencer(bench.store, bench.log, bench.clock, stop))
+        await asyncio.sleep(0.1)
+        event = bench.event()
+        await bench.store.write(Writer.PERFORM, lambda connection: bench.events.append(connection, [event]))
+        started = time.monotonic()
+        turns = 0
+        while bench.find(event).log_index is None or not bench.read(newest_checkpoint):
+            await asyncio.sleep(0.01)
+            turns += 1
+        took = time.monotonic() - started
+        stop.set()
+        await running
+        # a loop that sleeps 10 ms turns a hundred times a second at most
+        return min(took, turns * 0.01)
+
+    assert bench.runner.run(asyncio.wait_for(run(), 60)) < 1.0
