@@ -16,7 +16,7 @@ from starlette.requests import Request
 from subscription_services.access import team_navigation
 from subscription_services.kernel.actors import Actor, Anonymous, Role
 from subscription_services.keys import pages
-from subscription_services.keys.operations import backup, rotation
+from subscription_services.keys.operations import backup, reencryption, rotation
 from subscription_services.testing import World
 from subscription_services.web.call import Navigation, Site, Visitor
 from subscription_services.web.page import Person
@@ -165,7 +165,10 @@ def test_a_backup_that_is_late_is_said(world: World, ask: Asking) -> None:
 @pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 1280), ("light", 360)])
 def test_the_keys_as_the_team_sees_them(world: World, chromium: str, scheme: Any, width: int) -> None:
     filled(world)
-    app = application(world, world.team(Role.SECURITY))
+    member = world.team(Role.SECURITY)
+    world.do("keys.rotate", member, rotation.Rotate("subject"))
+    world.do("keys.reencrypt", member, reencryption.Reencrypt(world.subscriber().id))
+    app = application(world, member)
 
     async def answer(route: Route) -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://localhost") as client:
@@ -195,5 +198,5 @@ def test_the_keys_as_the_team_sees_them(world: World, chromium: str, scheme: Any
     violations, wide, text = world.run(look())
     assert violations == []
     assert wide <= 0
-    for words in ("Rotate now", "subject", "identity", "Back up now", "after 7 days at the latest"):
+    for words in ("Under way", "Rotate now", "subject", "identity", "Back up now", "after 7 days at the latest"):
         assert words in text
