@@ -7,7 +7,7 @@ import pyotp
 
 from subscription_services.access import Bootstrap
 from subscription_services.identity.model import Purpose
-from subscription_services.identity.operations.devices import EndOtherSessions, EndSession, ListDevices
+from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, EndSession, ListDevices
 from subscription_services.identity.operations.people import Enrol, FindPerson
 from subscription_services.identity.operations.profile import (
     ChangeName,
@@ -183,6 +183,11 @@ CASES = [
         lambda w: (w.team(Role.SUPPORT), Nothing()),
     ),
     Case("identity.devices", lambda w: (w.subscriber(), ListDevices()), lambda w: (STRANGER, ListDevices())),
+    Case(
+        "identity.choose_idle",
+        lambda w: (w.subscriber(), ChooseIdle(5)),
+        lambda w: (_long_ago(w, w.subscriber()), ChooseIdle(5)),
+    ),
     Case("identity.end_session", _own_session, _somebody_elses_session),
     Case(
         "identity.end_other_sessions",

@@ -17,9 +17,9 @@ from subscription_services.identity.errors import (
     WrongCredentials,
 )  # fmt: skip
 from subscription_services.identity.known import BEGUN, device_of
-from subscription_services.identity.operations.devices import EndOtherSessions, ListDevices
+from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, ListDevices
 from subscription_services.identity.operations.profile import ChangePassword, CloseAccount, ShowActivity, ShowProfile
-from subscription_services.identity.operations.sign_in import SignIn
+from subscription_services.identity.operations.sign_in import SignIn, TouchSession
 from subscription_services.identity.operations.sign_up import IssueLink, SignUp, VerifyAddress
 from subscription_services.identity.settings import IdentitySettings
 from subscription_services.identity.tokens import digest
@@ -228,3 +228,22 @@ def test_a_browser_that_began_an_account_is_not_one_that_signed_in(world: World)
     begun = world.do("identity.sign_up", STRANGER, SignUp(EMAIL, "Eve", PASSWORD)).browser
     keys = world.house.ring.for_caller("identity")
     assert device_of(keys, EMAIL, begun, BEGUN) and not device_of(keys, EMAIL, begun)
+
+
+def test_owners_choose_a_shorter_time_without_use_within_the_operators_bound(world: World) -> None:
+    ada = world.subscriber(EMAIL)
+    with pytest.raises(Invalid, match="30 minutes or less"):
+        world.do("identity.choose_idle", ada, ChooseIdle(31))
+    world.do("identity.choose_idle", ada, ChooseIdle(5))
+    assert world.do("identity.profile", ada, ShowProfile()).idle_minutes == 5
+    world.clock.advance(minutes=4)
+    world.do("identity.touch_session", System("identity.sessions"), TouchSession(ada.session))
+    world.clock.advance(minutes=4)
+    world.do("identity.profile", ada, ShowProfile())
+    world.clock.advance(minutes=1)
+    with pytest.raises(NotSignedIn):
+        world.do("identity.profile", ada, ShowProfile())
+    again = world.do("identity.sign_in", STRANGER, SignIn(EMAIL, PASSWORD))
+    world.clock.advance(minutes=5)
+    with world.house.store.reading() as connection:
+        assert queries.session_facts(connection, again.id, world.clock()) is None

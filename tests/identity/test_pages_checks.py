@@ -20,7 +20,7 @@ from subscription_services.edge.certificate import local_certificate
 from subscription_services.edge.listener import Listening, server
 from subscription_services.identity import checks, codes, known, model, passwords, queries, sessions, tokens
 from subscription_services.identity.configured import rules
-from subscription_services.identity.operations import profile, reset
+from subscription_services.identity.operations import devices, profile, reset
 from subscription_services.identity.operations.sign_up import look_at_link
 from subscription_services.kernel.checks import Doors, Finding, Verdict
 from subscription_services.kernel.clock import system_clock
@@ -95,6 +95,10 @@ def endless_sessions(patch: pytest.MonkeyPatch, world: World) -> None:
     patch.setattr(queries, "rules", lambda: replace(rules(), idle=timedelta(days=3650)))
 
 
+def wishes_do_not_count(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(devices, "timedelta", lambda minutes: timedelta(days=1))
+
+
 def codes_work_twice(patch: pytest.MonkeyPatch, world: World) -> None:
     real = codes.use_code
     used: list[str] = []
@@ -167,6 +171,7 @@ def names_stay(patch: pytest.MonkeyPatch, world: World) -> None:
 
 FAULTS: list[tuple[str, Callable[[pytest.MonkeyPatch, World], None]]] = [
     ("auth.token-random", short_tokens), ("auth.token-random", tokens_kept), ("auth.inactivity", endless_sessions),
+    ("auth.inactivity", wishes_do_not_count),
     ("auth.totp", codes_work_twice), ("auth.totp", any_code_works), ("auth.no-plaintext", password_in_a_file),
     ("auth.no-plaintext", password_in_a_row), ("auth.rate-limit", no_limits), ("auth.lockout", no_limits),
     ("auth.lockout", one_counter_for_all), ("auth.reset", sessions_outlive_resets), ("auth.reset", links_work_for_ever),

@@ -51,8 +51,9 @@ def checks() -> list[Check]:
         Check(
             "auth.inactivity",
             "A probe account signs in; its session is looked up as if the time without use, and then the whole time "
-            "of a session, had passed: it must be refused. After signing out its token must not work.",
-            sessions_end, OFTEN, missing="people cannot shorten the time themselves yet",
+            "of a session, had passed: it must be refused. The probe chooses a shorter time, and that must hold. After "
+            "signing out its token must not work.",
+            sessions_end, OFTEN,
         ),
         Check(
             "auth.totp",
@@ -160,11 +161,18 @@ async def sessions_end(doors: Doors) -> Finding:
             return Finding(Verdict.COULD_NOT_CHECK, "A fresh session does not work.", evidence)
         if idle or old or row.ends_at - row.created_at > limits.absolute:
             return Finding(Verdict.BROKEN, "A session outlives its time.", evidence)
+        expect(await someone.change("identity.choose_idle", {"minutes": 1}), 200)
+        shorter = await doors.kernel.store.read(lambda c: good(c, timedelta(seconds=61)))
         expect(await someone.change("identity.sign_out"), 200)
         after = await someone.look("identity.profile")
+    if shorter and limits.idle > timedelta(minutes=1):
+        return Finding(Verdict.BROKEN, "The shorter time that the account's owner chose does not hold.", evidence)
     if after.status_code != 401:
         return Finding(Verdict.BROKEN, "A session works after signing out.", evidence)
-    says = f"A session ends after {evidence['idle_minutes']} minutes without use, and at sign-out at once."
+    says = (
+        f"A session ends after {evidence['idle_minutes']} minutes without use, sooner where its owner wants it, and at "
+        "sign-out at once."
+    )
     return Finding(Verdict.KEPT, says, evidence)
 
 

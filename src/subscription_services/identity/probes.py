@@ -72,7 +72,7 @@ class Probe:
         self.client.cookies.clear()
         return await self.client.get(f"/api/{operation}", headers=self._cookie())
 
-    async def change(self, operation: str, body: dict[str, str] | None = None) -> httpx.Response:
+    async def change(self, operation: str, body: dict[str, Any] | None = None) -> httpx.Response:
         """Change something over the API with the session and a form token from a page of its own."""
         self.client.cookies.clear()
         page = await self.client.get("/account/profile", headers=self._cookie())
@@ -81,7 +81,7 @@ class Probe:
             raise Unclear(f"the profile answered {page.status_code}")
         return await self._post(operation, body or {}, {**self._cookie(), "X-CSRF-Token": found[1]})
 
-    async def _post(self, operation: str, body: dict[str, str], headers: dict[str, str]) -> httpx.Response:
+    async def _post(self, operation: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         # the client keeps no cookies between requests: each says itself who asks
         self.client.cookies.clear()
         return await self.client.post(f"/api/{operation}", json=body, headers=headers)

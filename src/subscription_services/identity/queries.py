@@ -24,13 +24,14 @@ EMAIL_INDEX = "identity.email"
 _SESSION = (
     select(
         model.session.c.id, model.session.c.account, model.session.c.digest, model.session.c.signed_in_at,
-        model.session.c.last_used_at, model.session.c.second_factor, model.account.c.kind, model.account.c.email,
-        model.account.c.name,
+        model.session.c.last_used_at, model.session.c.idle_until, model.session.c.second_factor, model.account.c.kind,
+        model.account.c.email, model.account.c.name,
     )
     .join(model.account, model.account.c.id == model.session.c.account)
     .where(
         model.session.c.ended_at.is_(None), model.session.c.ends_at > bindparam("now"),
-        model.session.c.last_used_at > bindparam("idle_since"), model.account.c.state == State.ACTIVE,
+        model.session.c.last_used_at > bindparam("idle_since"), model.session.c.idle_until > bindparam("now"),
+        model.account.c.state == State.ACTIVE,
     )
 )  # fmt: skip
 _BY_DIGEST = Prepared(_SESSION.where(model.session.c.digest == bindparam("digest")))
@@ -45,11 +46,12 @@ _ACCOUNTS = select(model.account, _TOTP_ON).order_by(model.account.c.created_at)
 _OPEN_SESSIONS = select(func.count()).where(
     model.session.c.account == model.account.c.id, model.session.c.ended_at.is_(None),
     model.session.c.ends_at > bindparam("now"), model.session.c.last_used_at > bindparam("idle_since"),
+    model.session.c.idle_until > bindparam("now"),
 )  # fmt: skip
 _OWN = Prepared(
     select(
         model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TOTP_ON,
-        _OPEN_SESSIONS.scalar_subquery().label("sessions"),
+        model.account.c.idle_minutes, _OPEN_SESSIONS.scalar_subquery().label("sessions"),
     ).where(model.account.c.id == bindparam("account"))
 )  # fmt: skip
 
@@ -75,7 +77,9 @@ class SignedInPerson(SessionFacts):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """An account as its owner sees it; `sessions` are those that are open."""
+    """An account as its owner sees it; `sessions` are those that are open.
+
+    `idle_minutes` is the time without use after which they end, `idle_longest` the most that may be chosen."""
 
     id: str
     email: str
@@ -83,6 +87,8 @@ class Profile(msgspec.Struct, frozen=True):
     second_factor: bool
     sessions: int
     created_at: datetime
+    idle_minutes: int
+    idle_longest: int
 
 
 class AccountFacts(msgspec.Struct, frozen=True):
@@ -115,7 +121,7 @@ def resolve_session(connection: Connection, keys: Keys, token: str, now: datetim
         return None
     email = keys.unseal(row.account, "identity.account.email", row.account, row.email).decode()
     name = keys.unseal(row.account, "identity.account.name", row.account, row.name).decode()
-    due = now - row.last_used_at > rules().idle / 10 or now - row.last_used_at < timedelta(0)
+    due = now - row.last_used_at > (row.idle_until - row.last_used_at) / 10 or now - row.last_used_at < timedelta(0)
     return SignedInPerson(
         row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due
     )  # fmt: skip
@@ -164,7 +170,15 @@ def own_profile(tx: ReadTransaction, identifier: str, now: datetime) -> Profile 
     if row is None:
         return None
     opened = open_row(tx, model.account, row._asdict())
-    return Profile(row.id, opened["email"], opened["name"], row.second_factor, row.sessions, row.created_at)
+    return Profile(
+        row.id, opened["email"], opened["name"], row.second_factor, row.sessions, row.created_at,
+        int(idle_of(row.idle_minutes).total_seconds() // 60), int(rules().idle.total_seconds() // 60),
+    )  # fmt: skip
+
+
+def idle_of(chosen: int | None) -> timedelta:
+    """The operators' time without use, or the shorter one that the owner chose, in minutes."""
+    return min(rules().idle, timedelta(minutes=chosen)) if chosen else rules().idle
 
 
 def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:

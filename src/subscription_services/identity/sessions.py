@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -12,6 +13,7 @@ from subscription_services.storage import insert_row
 
 from . import model
 from .configured import rules
+from .queries import idle_of
 from .tokens import digest, new_token
 
 
@@ -23,7 +25,8 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
         {
             "id": identifier, "account": account, "digest": digest(token), "user_agent": ctx.origin.user_agent,
             "address": ctx.origin.address, "second_factor": second_factor, "created_at": ctx.now,
-            "signed_in_at": ctx.now, "last_used_at": ctx.now, "ends_at": ctx.now + rules().absolute,
+            "signed_in_at": ctx.now, "last_used_at": ctx.now,
+            "idle_until": ctx.now + idle_of_account(tx, account), "ends_at": ctx.now + rules().absolute,
         },
     )  # fmt: skip
     return identifier, token
@@ -32,9 +35,25 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
 def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor: bool) -> str:
     """A new token for the same session after the person proved themselves again; the old one ends at once."""
     token = new_token(ctx.random)
-    values = {"digest": digest(token), "signed_in_at": ctx.now, "last_used_at": ctx.now, "second_factor": second_factor}
+    values = {"digest": digest(token), "signed_in_at": ctx.now, "second_factor": second_factor}
     tx.connection.execute(update(model.session).where(model.session.c.id == session).values(values))
+    use_session(tx, ctx, session)
     return token
+
+
+def use_session(tx: Transaction, ctx: Context, session: str) -> None:
+    """Note that an open session is in use, so that it does not end for inactivity."""
+    mine = (model.session.c.id == session, model.session.c.ended_at.is_(None))
+    account = tx.connection.execute(select(model.session.c.account).where(*mine)).scalar()
+    if account is not None:
+        values = {"last_used_at": ctx.now, "idle_until": ctx.now + idle_of_account(tx, account)}
+        tx.connection.execute(update(model.session).where(*mine).values(values))
+
+
+def idle_of_account(tx: Transaction, account: str) -> timedelta:
+    """How long the account's sessions may stay without use."""
+    chosen = select(model.account.c.idle_minutes).where(model.account.c.id == account)
+    return idle_of(tx.connection.execute(chosen).scalar())
 
 
 def end_sessions(tx: Transaction, ctx: Context, account: str, reason: str, *where: Any) -> int:

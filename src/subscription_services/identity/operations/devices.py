@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
-from sqlalchemy import select
+from msgspec import Meta
+from sqlalchemy import select, update
 
 from subscription_services.identity import model
 from subscription_services.identity.configured import rules
@@ -13,6 +15,8 @@ from subscription_services.identity.fields import Id
 from subscription_services.identity.sessions import end_sessions, owner_of_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import Invalid
+from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage import open_row
@@ -34,6 +38,14 @@ class EndOtherSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
+class ChooseIdle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    minutes: Annotated[int, Meta(ge=1, le=1440)]
+
+
+class Idle(msgspec.Struct, frozen=True):
+    minutes: int
+
+
 class Device(msgspec.Struct, frozen=True):
     """`browser` is what the browser said of itself; `here` marks the session that asks."""
 
@@ -52,7 +64,7 @@ def devices(tx: ReadTransaction, ctx: Context, request: ListDevices) -> Seen[lis
     """Every open session of one's account, the newest use first."""
     open_ones = select(model.session).where(
         model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None), model.session.c.ends_at > ctx.now,
-        model.session.c.last_used_at > ctx.now - rules().idle,
+        model.session.c.last_used_at > ctx.now - rules().idle, model.session.c.idle_until > ctx.now,
     )  # fmt: skip
     found = []
     for row in tx.connection.execute(open_ones.order_by(model.session.c.last_used_at.desc()).limit(200)):
@@ -79,3 +91,21 @@ def end_other_sessions(tx: Transaction, ctx: Context, request: EndOtherSessions)
     mine = getattr(ctx.actor, "session", "")
     ended = end_sessions(tx, ctx, ctx.actor.id, "ended by owner", model.session.c.id != mine)
     return Change(None, Ended(ended), details={"ended": ended})
+
+
+@operation("identity.choose_idle", by=OWN, needs=[recent_sign_in])
+def choose_idle(tx: Transaction, ctx: Context, request: ChooseIdle) -> Change[Idle]:
+    """Choose after how many minutes without use one's sessions end; the operators' time is the longest."""
+    longest = int(rules().idle.total_seconds() // 60)
+    if request.minutes > longest:
+        text = f"Choose {longest} minutes or less."
+        raise Invalid(text, fields={"minutes": text})
+    values = {"idle_minutes": request.minutes}
+    tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
+    mine = select(model.session.c.id, model.session.c.last_used_at).where(
+        model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None)
+    )  # fmt: skip
+    for row in tx.connection.execute(mine).all():
+        until = {"idle_until": row.last_used_at + timedelta(minutes=request.minutes)}
+        tx.connection.execute(update(model.session).where(model.session.c.id == row.id).values(until))
+    return Change(None, Idle(request.minutes), details={"minutes": request.minutes})

@@ -23,7 +23,13 @@ from subscription_services.identity.fields import Code, Device, Email, Id, Secre
 from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
-from subscription_services.identity.sessions import end_challenges, end_sessions, open_session, renew_session
+from subscription_services.identity.sessions import (
+    end_challenges,
+    end_sessions,
+    open_session,
+    renew_session,
+    use_session,
+)
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
@@ -193,8 +199,7 @@ def sign_out(tx: Transaction, ctx: Context, request: SignOut) -> Change[Ended]:
 @operation("identity.touch_session", by=[SystemOnly("the edge notes that a session is in use")])
 def touch_session(tx: Transaction, ctx: Context, request: TouchSession) -> Change[Ended]:
     """Note that a session is in use, so that it does not end for inactivity."""
-    statement = update(model.session).where(model.session.c.id == request.id, model.session.c.ended_at.is_(None))
-    tx.connection.execute(statement.values(last_used_at=ctx.now))
+    use_session(tx, ctx, request.id)
     return Change(None, Ended(0), object=request.id)
 
 

@@ -6,15 +6,20 @@ from starlette.responses import Response
 
 from subscription_services.identity.operations import devices as ops
 from subscription_services.identity.operations import profile
+from subscription_services.kernel.errors import StepUpNeeded
 from subscription_services.web import notices
 from subscription_services.web.call import Call
+from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
 from .browsers import browser_in_words
 from .happenings import lines_of
+from .sign_in import to_confirm
 
 ENDED = notices.declare("session-ended", "success", "That device is signed out.")
 OTHERS_ENDED = notices.declare("other-sessions-ended", "success", "Every other device is signed out.")
+IDLE_CHOSEN = notices.declare("idle-chosen", "success", "Your sessions end after that time without use.")
+TIMES = (5, 10, 15, 30, 60, 120)
 PAGE = 100
 """Events of the log; looks at one's own pages make one line of many."""
 
@@ -23,7 +28,26 @@ async def show_devices(call: Call) -> Response:
     """Every open session, this one first."""
     found = await call.perform(ops.devices, ops.ListDevices())
     rows = [(item, browser_in_words(item.browser)) for item in sorted(found, key=lambda item: not item.here)]
-    return call.render("identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now)
+    me = await call.perform(profile.profile, profile.ShowProfile())
+    times = [(str(minutes), _minutes(minutes)) for minutes in sorted({*TIMES, me.idle_minutes, me.idle_longest})
+             if minutes <= me.idle_longest]  # fmt: skip
+    form = FormState({"minutes": str(me.idle_minutes)})
+    return call.render("identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now, times=times, form=form)
+
+
+def _minutes(count: int) -> str:
+    return "1 minute" if count == 1 else f"{count} minutes"
+
+
+async def choose_idle(call: Call) -> Response:
+    """How long a session may stay without use."""
+    try:
+        done = await call.submit(ops.choose_idle)
+    except StepUpNeeded as error:
+        return to_confirm(call, "/account/devices", error)
+    if done.error is not None:
+        raise done.error
+    return call.go("/account/devices", None if done.form else IDLE_CHOSEN)
 
 
 async def end_one(call: Call) -> Response:
@@ -58,6 +82,7 @@ def routes() -> tuple[Route, ...]:
     return (
         get("/account/devices", show_devices, ops.devices),
         post("/account/devices/end", end_one, ops.end_session),
+        post("/account/devices/idle", choose_idle, ops.choose_idle),
         post("/account/devices/end-others", end_others, ops.end_other_sessions),
         get("/account/activity", show_activity, profile.activity),
     )

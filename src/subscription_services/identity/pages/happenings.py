@@ -13,6 +13,7 @@ from .browsers import browser_in_words
 
 WORDS = {
     "identity.sign_up": "Account opened", "identity.resend_verification": "Another letter asked for",
+    "identity.choose_idle": "Time without use changed",
     "identity.ask_unlock": "Asked to sign in without waiting", "identity.unlock": "A browser may try without waiting",
     "identity.ask_reset": "A new password asked for", "identity.reset_password": "New password set with a link",
     "identity.verify_address": "Address confirmed", "identity.issue_link": "Link made for a letter",

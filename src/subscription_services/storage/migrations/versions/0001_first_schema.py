@@ -247,9 +247,11 @@ def upgrade() -> None:
         sa.Column("name", sa.LargeBinary(), nullable=False),
         sa.Column("verifier", sa.LargeBinary(), nullable=True),
         sa.Column("probe", sa.Boolean(), nullable=False),
+        sa.Column("idle_minutes", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("verified_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("idle_minutes >= 1", name=op.f("ck_identity_account_idle_minutes")),
         sa.CheckConstraint(
             "(state = 'closed') = (email_index IS NULL)", name=op.f("ck_identity_account_closed_frees_address")
         ),
@@ -666,6 +668,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("signed_in_at", sa.BigInteger(), nullable=False),
         sa.Column("last_used_at", sa.BigInteger(), nullable=False),
+        sa.Column("idle_until", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.Column("end_reason", sa.String(length=32), nullable=True),
