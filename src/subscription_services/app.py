@@ -37,6 +37,7 @@ from subscription_services.keys import checks as keys_checks
 from subscription_services.keys import jobs as keys_jobs
 from subscription_services.keys import pages as keys_pages
 from subscription_services.ledger import checks as ledger_checks
+from subscription_services.ledger import jobs as ledger_jobs
 from subscription_services.ledger import pages as ledger_pages
 from subscription_services.ledger import retention
 from subscription_services.ledger.adoption import OPERATIONS as ADOPTION
@@ -173,7 +174,7 @@ def _assemble(
         *keys_jobs.SCHEDULES,
         *tidy.SCHEDULES,
         *access.SCHEDULES,
-        *retention.SCHEDULES,
+        *ledger_jobs.SCHEDULES,
         *trust.schedules(register),
     )
     return House(settings, ring, store, kernel, outbox, log, register, table, site, schedules)
@@ -207,7 +208,7 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
     return [
         *mail.kinds(settings.of(mail.MailSettings), (*identity.LETTERS, *billing.LETTERS, *access.LETTERS), facts),
         *subscriptions.kinds(), *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
-        *tidy.kinds(), *retention.kinds(),
+        *tidy.kinds(), *ledger_jobs.kinds(),
         *trust.kinds(register, doors), *access.kinds(house.data_path, PRODUCT, VERSION),
     ]  # fmt: skip
 

@@ -10,14 +10,12 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from subscription_services.jobs import JobKind, Schedule
 from subscription_services.kernel.actors import Role, System
 from subscription_services.kernel.columns import from_microseconds
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Conflict, Invalid, NotFound, Refusal, StartError
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
-from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage.rows import fetch, insert_row
 
@@ -220,19 +218,6 @@ def open_holds(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(select(model.hold).where(model.hold.c.released_at.is_(None))).all()
 
 
-async def _handle(kernel: Kernel, job: Prune) -> None:
-    more = True
-    while more:
-        done: Pruned = await perform(kernel, prune, ACTOR, job)
-        more = done.more
-
-
-def kinds() -> list[JobKind]:
-    """The pruning job."""
-    return [JobKind("ledger.prune", Prune, _handle)]
-
-
-SCHEDULES = (Schedule("ledger.prune", timedelta(days=1), lambda now: Prune()),)
 OPERATIONS = (keep_for, place_hold, release_hold, read_holds, prune)
 
 
