@@ -217,7 +217,7 @@ def live_checks(store: Store, log: Log, policy: TrustPolicy = NOBODY, clock: Clo
     """Every live check of a promise whose control is whole."""
     built = [
         *identity.checks(), *access.checks(), *subscriptions.checks(), *billing.checks(), *keys_checks.checks(),
-        *ledger_checks.checks(),
+        *ledger_checks.checks(), access.log_check(),
         *trust.checks(lambda: verify_with_witnesses(store, log, policy, clock)),
     ]  # fmt: skip
     return [check for check in built if not check.missing]

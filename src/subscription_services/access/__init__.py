@@ -11,6 +11,7 @@ from .catalogue import know
 from .checks import checks
 from .documents import operations_document, roles_document
 from .export_making import SCHEDULES, kinds
+from .kinds_arrive import log_check
 from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
@@ -20,6 +21,6 @@ from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SCHEDULES", "TOKEN_PREFIX", "Bootstrap", "DatabaseApprovals", "Enrolment",
-    "HouseAuthority", "bootstrap", "checks", "kinds", "know", "operations_document", "resolve_token",
+    "HouseAuthority", "bootstrap", "checks", "kinds", "know", "log_check", "operations_document", "resolve_token",
     "roles_document", "roles_of", "routes", "service_account_of", "team_navigation",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
 from .pages import SESSION_COOKIE, routes
+from .probes import password_of, probe
 from .queries import (
     AccountFacts,
     accounts,
@@ -25,5 +26,5 @@ from .settings import SETTINGS, IdentitySettings
 __all__ = [
     "LETTERS", "OPERATIONS", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "IdentitySettings", "TouchSession",
     "accounts", "checks", "configure", "contact_of", "create_team_account", "email_of", "enrolment_token",
-    "resolve_session", "routes", "session_facts", "team_accounts", "touch_session",
+    "password_of", "probe", "resolve_session", "routes", "session_facts", "team_accounts", "touch_session",
 ]  # fmt: skip

@@ -4,10 +4,11 @@ Each start and stop of the service, an end without a stop, a migration of the sc
 from the last start are events of their own.
 """
 
-from .lifecycle import Present, Started, migrated, part_ended, started, stopped
+from .lifecycle import Present, Started, migrated, node_of, part_ended, started, stopped
 from .operations import OPERATIONS
 from .queries import running, unrecorded
 
 __all__ = [
-    "OPERATIONS", "Present", "Started", "migrated", "part_ended", "running", "started", "stopped", "unrecorded",
+    "OPERATIONS", "Present", "Started", "migrated", "node_of", "part_ended", "running", "started", "stopped",
+    "unrecorded",
 ]  # fmt: skip

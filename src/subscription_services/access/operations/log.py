@@ -62,6 +62,7 @@ class LogEntry(msgspec.Struct, frozen=True):
     details: dict[str, Detail]
     correlation: str
     origin: str
+    live_check: bool
     log_index: int | None
 
 
