@@ -11,6 +11,7 @@ from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subsc
 from subscription_services.kernel.errors import NotSignedIn, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.web.call import Navigation, Visitor, origin_of
+from subscription_services.web.origin import header_of
 from subscription_services.web.page import NavItem, Person
 
 FOOTER = (
@@ -62,7 +63,7 @@ class Front:
 
     async def visitor(self, request: Request) -> Visitor:
         """The actor of a request: bearer token, session cookie, or nobody. Raises NotSignedIn for a bad token."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _, token = (header_of(request, b"authorization") or "").partition(" ")
         cookie = request.cookies.get(identity.SESSION_COOKIE)
         if scheme.lower() == "bearer":
             if token.startswith(access.TOKEN_PREFIX):

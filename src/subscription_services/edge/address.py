@@ -42,7 +42,7 @@ class ClientAddress:
         client = scope.get("client")
         peer = _read(client[0]) if client else None
         if peer is None or not self._is_trusted(peer):
-            return str(peer) if peer is not None else ""
+            return _text(client[0]) if client else ""
         found = peer
         for hop in reversed(_forwarded(scope)):
             address = _read(hop)
@@ -55,6 +55,12 @@ class ClientAddress:
 
     def _is_trusted(self, address: Address) -> bool:
         return any(address.version == network.version and address in network for network in self._trusted)
+
+
+@lru_cache(maxsize=4096)
+def _text(peer: str) -> str:
+    address = _read(peer)
+    return "" if address is None else str(address)
 
 
 @lru_cache(maxsize=4096)

@@ -109,7 +109,7 @@ class Csrf:
             await send(message)
 
         state_of(scope)["csrf_token"] = token
-        await self._app(scope, receive, with_cookie)
+        await self._app(scope, receive, send if binding else with_cookie)
 
 
 def _field(body: bytes) -> str:

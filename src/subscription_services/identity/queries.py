@@ -23,9 +23,8 @@ from .tokens import digest
 EMAIL_INDEX = "identity.email"
 _SESSION = (
     select(
-        model.session.c.id, model.session.c.account, model.session.c.digest, model.session.c.signed_in_at,
-        model.session.c.last_used_at, model.session.c.idle_until, model.session.c.second_factor, model.account.c.kind,
-        model.account.c.email, model.account.c.name,
+        model.session.c.id, model.session.c.account, model.session.c.signed_in_at, model.session.c.second_factor,
+        model.account.c.kind,
     )
     .join(model.account, model.account.c.id == model.session.c.account)
     .where(
@@ -34,7 +33,15 @@ _SESSION = (
         model.account.c.state == State.ACTIVE,
     )
 )  # fmt: skip
-_BY_DIGEST = Prepared(_SESSION.where(model.session.c.digest == bindparam("digest")))
+_BY_DIGEST = Prepared(
+    _SESSION.where(model.session.c.digest == bindparam("digest")).add_columns(
+        model.session.c.digest,
+        model.session.c.last_used_at,
+        model.session.c.idle_until,
+        model.account.c.email,
+        model.account.c.name,
+    )
+)
 _BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
 _TOTP_ON = (
     select(model.totp.c.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, Row, Select, Table, insert, select, update
@@ -30,11 +31,13 @@ def update_row(tx: Transaction, table: Table, row: Mapping[str, Any], changes: M
 def open_row(tx: ReadTransaction, table: Table, row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """The row with its sealed columns opened. Raises SubjectErased."""
     values = dict(row._mapping) if isinstance(row, Row) else dict(row)
-    columns = {name: seal_id for name, seal_id in sealed_columns(table).items() if values.get(name) is not None}
-    if columns:
-        subject, identity = subject_of_row(table, values), _identity(table, values)
-        for name, seal_id in columns.items():
-            values[name] = tx.keys.unseal(subject, seal_id, identity, values[name]).decode()
+    subject = identity = ""
+    for name, seal_id in sealed_columns(table).items():
+        sealed = values.get(name)
+        if sealed is not None:
+            if not identity:
+                subject, identity = subject_of_row(table, values), _identity(table, values)
+            values[name] = tx.keys.unseal(subject, seal_id, identity, sealed).decode()
     return values
 
 
@@ -62,6 +65,7 @@ def _seal(keys: Keys, table: Table, values: Mapping[str, Any], identity: str, su
     return out
 
 
+@cache
 def _primary(table: Table) -> Column[Any]:
     (key,) = table.primary_key.columns
     return key

@@ -116,8 +116,18 @@ class SqliteStore:
             reader.driver.execute("COMMIT")
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        with self.reading() as connection:
-            return work(connection)
+        reader = self._reader
+        if reader.connection is None or reader.open:
+            with self.reading() as connection:
+                return work(connection)
+        # what `reading` does, for what is done several times at every request
+        reader.driver.execute("BEGIN")
+        reader.open = True
+        try:
+            return work(reader.connection)
+        finally:
+            reader.open = False
+            reader.driver.execute("COMMIT")
 
     async def write(self, writer: Writer, work: Callable[[Connection], T]) -> T:
         done: Future[Any] = Future()

@@ -15,6 +15,7 @@ from subscription_services.web.attempts import performing
 from subscription_services.web.call import Call, origin_of
 from subscription_services.web.json_body import read_json, read_query
 from subscription_services.web.openapi import document
+from subscription_services.web.origin import header_of
 from subscription_services.web.routes import Handler, Route
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -45,7 +46,7 @@ def _handler(operation: Operation) -> Handler:
             asked = await read_json(call.request, operation.request)
         else:
             asked = read_query(call.request, operation.request)
-        key = idempotency_key(call.request.headers.get("idempotency-key"))
+        key = idempotency_key(header_of(call.request, b"idempotency-key"))
         performing(call.request)
         answer = await perform(
             call.site.kernel, operation, call.actor, asked, origin=origin_of(call.request, "api"),
