@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
+from functools import partial
 from typing import TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from subscription_services.kernel.clock import Clock, Random, monotonic
-from subscription_services.kernel.errors import TooLarge
 
-from . import erasure, hierarchy, journal, restrictions, rotation
-from . import renewal as renewal_of
+from . import erasure, hierarchy, journal, restrictions
 from .backup import KeyBackups
 from .errors import KeyConflict, KeyPolicyRefused, NoSuchKey, SubjectErased
 from .hierarchy import Hierarchy
+from .management import Management, at_once
 from .model import (
     ACCOUNTING,
     AES_GCM_LIMIT,
@@ -32,10 +31,10 @@ from .model import (
     check_name,
 )
 from .policy import Policy
-from .ports import MANY, RootProvider
+from .ports import RootProvider
 from .recorder import Recorder
 from .settings import KeySettings
-from .states import DataKey, Denial, KeyStates, Reason, RotationRule
+from .states import RotationRule
 from .store import KeyStore, Tx
 
 T = TypeVar("T")
@@ -43,7 +42,7 @@ READY_SECONDS = 1.0
 """How long an answer of `ready` is good for, since strangers may ask."""
 
 
-class LocalKeyService:
+class LocalKeyService(Management):
     """Satisfies ports.KeyService; several threads and processes may each have one on the same store."""
 
     def __init__(
@@ -94,32 +93,35 @@ class LocalKeyService:
             self._recorder.journaled(caller, Verb.CREATE, kind, purpose, name, work)
 
     def open(self, caller: str, kind: Kind, name: str, version: int | None = None, reserve: int = 0) -> OpenedKey:
-        verb = Verb.EXPORT if kind is Kind.SECRET else Verb.UNWRAP
-        if kind in (Kind.SIGN, Kind.WRAP):
-            raise KeyPolicyRefused(f"A {kind} key never leaves the key service.")
-
-        def work(tx: Tx) -> OpenedKey:
-            self._policy.check_any(caller, verb, kind)
-            key = hierarchy.find(tx, kind, check_name(name), version)
-            self._check(tx, caller, Verb.RECALL if key.closed else verb, kind, key.purpose)
-            if reserve:
-                if key.uses + reserve > AES_GCM_LIMIT:
-                    key = self._hierarchy.create(tx, kind, key.purpose, name, 32, self._clock())
-                self._hierarchy.reserve(tx, key, reserve)
-            return OpenedKey(key.purpose, key.version, self._hierarchy.unwrap(tx, key), reserve)
-
+        verb = _opening(kind)
+        work = partial(self._open, caller, verb, kind, name, version, reserve)
         return self._recorder.journaled(caller, verb, kind, "", name, work)
 
     def open_many(self, caller: str, kind: Kind, names: Iterable[str]) -> tuple[FoundKey, ...]:
-        return tuple(self._found(caller, kind, name) for name in _at_once(names))
+        verb, found, refusal = _opening(kind), [], None
+        with self._recorder.writing() as tx:
+            for name in at_once(names):
+                work = partial(self._open, caller, verb, kind, name, None, 0)
+                key, failure = self._recorder.attempt(tx, caller, verb, kind, "", name, work)
+                if failure is not None and not isinstance(failure, SubjectErased | NoSuchKey):
+                    refusal = failure
+                    break
+                found.append(FoundKey(name, key, isinstance(failure, SubjectErased)))
+        if refusal is not None:
+            raise refusal
+        return tuple(found)
 
-    def _found(self, caller: str, kind: Kind, name: str) -> FoundKey:
-        try:
-            return FoundKey(name, self.open(caller, kind, name))
-        except SubjectErased:
-            return FoundKey(name, None, erased=True)
-        except NoSuchKey:
-            return FoundKey(name, None)
+    def _open(
+        self, caller: str, verb: Verb, kind: Kind, name: str, version: int | None, reserve: int, tx: Tx
+    ) -> OpenedKey:
+        self._policy.check_any(caller, verb, kind)
+        key = hierarchy.find(tx, kind, check_name(name), version)
+        self._check(tx, caller, Verb.RECALL if key.closed else verb, kind, key.purpose)
+        if reserve:
+            if key.uses + reserve > AES_GCM_LIMIT:
+                key = self._hierarchy.create(tx, kind, key.purpose, name, 32, self._clock())
+            self._hierarchy.reserve(tx, key, reserve)
+        return OpenedKey(key.purpose, key.version, self._hierarchy.unwrap(tx, key), reserve)
 
     def destroy(self, caller: str, subject: str, reason: str) -> None:
         def work(tx: Tx) -> None:
@@ -162,7 +164,7 @@ class LocalKeyService:
         return self._recorder.journaled(caller, Verb.UNWRAP, Kind.WRAP, purpose, "", work)
 
     def wrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
-        given = _at_once(keys)
+        given = at_once(keys)
 
         def work(tx: Tx) -> tuple[bytes, ...]:
             self._check(tx, caller, Verb.WRAP, Kind.WRAP, check_name(purpose))
@@ -172,7 +174,7 @@ class LocalKeyService:
         return self._recorder.journaled(caller, Verb.WRAP, Kind.WRAP, purpose, "", work, max(1, len(given)))
 
     def unwrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
-        given = _at_once(keys)
+        given = at_once(keys)
 
         def work(tx: Tx) -> tuple[bytes, ...]:
             self._check(tx, caller, Verb.UNWRAP, Kind.WRAP, purpose)
@@ -181,7 +183,7 @@ class LocalKeyService:
         return self._recorder.journaled(caller, Verb.UNWRAP, Kind.WRAP, purpose, "", work, max(1, len(given)))
 
     def rewrap_many(self, caller: str, purpose: str, keys: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, ...]:
-        given = _at_once(keys)
+        given = at_once(keys)
 
         def work(tx: Tx) -> tuple[bytes, ...]:
             self._check(tx, caller, Verb.UNWRAP, Kind.WRAP, purpose)
@@ -191,95 +193,6 @@ class LocalKeyService:
             return tuple(keys.wrap_foreign(tx, purpose, context, key, now) for context, key in opened)
 
         return self._recorder.journaled(caller, Verb.WRAP, Kind.WRAP, purpose, "", work, max(1, len(given)))
-
-    def rotate(self, caller: str, purpose: str, after: int | None = None, reason: Reason = Reason.DEMAND) -> int:
-        def work(tx: Tx) -> int:
-            self._check(tx, caller, Verb.ROTATE, None, "rotation")
-            newest = hierarchy.newest_kek(tx, check_name(purpose))
-            if after is not None and newest != after:
-                return newest
-            return self._hierarchy.rotate(tx, purpose, self._clock(), reason)
-
-        return self._recorder.journaled(caller, Verb.ROTATE, None, purpose, "", work)
-
-    def rewrap(self, caller: str, purpose: str, limit: int = 100) -> int:
-        def work(tx: Tx) -> int:
-            self._check(tx, caller, Verb.ROTATE, None, "rotation")
-            moved, left = self._hierarchy.rewrap(tx, purpose, max(1, min(limit, MANY)), self._clock())
-            if moved:
-                self._recorder.record(tx, caller, Verb.WRAP, None, purpose, "", Outcome.ALLOWED, moved)
-            return left
-
-        return self._recorder.journaled(caller, Verb.ROTATE, None, purpose, "", work)
-
-    def retire(self, caller: str, purpose: str, version: int | None = None) -> tuple[int, ...]:
-        def work(tx: Tx) -> tuple[int, ...]:
-            self._check(tx, caller, Verb.RETIRE, None, "rotation")
-            gone = rotation.retire(tx, purpose, version, self._rule, self._clock())
-            self._hierarchy.forget(tx)
-            return gone
-
-        gone = self._recorder.journaled(caller, Verb.RETIRE, None, purpose, str(version or ""), work)
-        if gone:
-            self._store.forget_deleted()
-        return gone
-
-    def states(self, caller: str) -> KeyStates:
-        def work(tx: Tx) -> KeyStates:
-            self._check(tx, caller, Verb.LIST, None, "states")
-            found = rotation.purposes(tx, self._rule, self._clock())
-            return KeyStates(self._root.fingerprint, self._rule, found, journal.callers(tx), journal.state(tx))
-
-        return self._recorder.journaled(caller, Verb.LIST, None, "states", "", work)
-
-    def data_keys(self, caller: str, purpose: str, after: str = "", limit: int = 1000) -> tuple[DataKey, ...]:
-        def work(tx: Tx) -> tuple[DataKey, ...]:
-            self._check(tx, caller, Verb.LIST, None, "renewal")
-            return renewal_of.page(tx, purpose, after, max(1, min(limit, MANY)))
-
-        return self._recorder.journaled(caller, Verb.LIST, Kind.SUBJECT, purpose, "", work)
-
-    def renew(self, caller: str, renewal: str, subjects: Iterable[str]) -> int:
-        names = _at_once(subjects)
-
-        def work(tx: Tx) -> int:
-            self._check(tx, caller, Verb.RENEW, None, "renewal")
-            return renewal_of.renew(tx, self._hierarchy, check_name(renewal), names, self._clock())
-
-        return self._recorder.journaled(caller, Verb.RENEW, None, "renewal", _only(names), work, max(1, len(names)))
-
-    def close_versions(self, caller: str, renewal: str, subjects: Iterable[str]) -> int:
-        names = _at_once(subjects)
-
-        def work(tx: Tx) -> int:
-            self._check(tx, caller, Verb.RETIRE, None, "renewal")
-            return renewal_of.close(tx, check_name(renewal), names, self._clock())
-
-        return self._recorder.journaled(caller, Verb.RETIRE, None, "renewal", _only(names), work, max(1, len(names)))
-
-    def discard(self, caller: str, subject: str, version: int) -> None:
-        def work(tx: Tx) -> None:
-            self._check(tx, caller, Verb.RETIRE, None, "renewal")
-            renewal_of.discard(tx, subject, version)
-
-        self._recorder.journaled(caller, Verb.RETIRE, Kind.SUBJECT, "", subject, work)
-        self._store.forget_deleted()
-
-    def restrictions(self, caller: str) -> tuple[Denial, ...]:
-        def work(tx: Tx) -> tuple[Denial, ...]:
-            self._check(tx, caller, Verb.LIST, None, "policy")
-            return restrictions.stored(tx)
-
-        return self._recorder.journaled(caller, Verb.LIST, None, "policy", "", work)
-
-    def restrict(self, caller: str, denials: Iterable[Denial]) -> None:
-        wanted = _at_once(denials)
-
-        def work(tx: Tx) -> None:
-            self._check(tx, caller, Verb.POLICY, None, "policy")
-            restrictions.replace(tx, wanted, self._policy.callers.keys())
-
-        self._recorder.journaled(caller, Verb.POLICY, None, "policy", "", work)
 
     def backup(self, caller: str) -> tuple[Backup, int]:
         self._recorder.journaled(
@@ -349,17 +262,6 @@ class LocalKeyService:
     def close(self) -> None:
         self._store.close()
 
-    def _check(self, tx: Tx, caller: str, verb: Verb, kind: Kind | None, purpose: str) -> None:
-        """By the policy of the program, then by what was taken away from it. Raises KeyPolicyRefused."""
-        self._policy.check(caller, verb, kind, purpose)
-        if restrictions.denied(tx, caller, verb, kind, purpose):
-            raise KeyPolicyRefused(f"{caller} was restricted: it may not {verb} {kind or 'journal'} {purpose}.")
-
-    def _rotated(self, tx: Tx, purpose: str, reason: Reason) -> None:
-        """A version that nobody asked for is recorded as well."""
-        if reason is Reason.BOUND:
-            self._recorder.record(tx, "keys", Verb.ROTATE, None, purpose, "bound", Outcome.ALLOWED)
-
     def _check_backup(self, tx: Tx, caller: str, verb: Verb) -> None:
         self._check(tx, caller, verb, None, "backup")
 
@@ -398,17 +300,11 @@ class LocalKeyService:
                 )
 
 
-def _at_once(items: Iterable[T]) -> tuple[T, ...]:
-    """Raises TooLarge for more than one call takes."""
-    found = tuple(islice(items, MANY + 1))
-    if len(found) > MANY:
-        raise TooLarge(f"One call takes at most {MANY}.")
-    return found
-
-
-def _only(names: tuple[str, ...]) -> str:
-    """The name that a record can bear: that of one subject; many are told by their number."""
-    return names[0] if len(names) == 1 else ""
+def _opening(kind: Kind) -> Verb:
+    """Raises KeyPolicyRefused."""
+    if kind in (Kind.SIGN, Kind.WRAP):
+        raise KeyPolicyRefused(f"A {kind} key never leaves the key service.")
+    return Verb.EXPORT if kind is Kind.SECRET else Verb.UNWRAP
 
 
 _ERASURES = "keys.erasures"

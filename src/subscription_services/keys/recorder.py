@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 
@@ -53,20 +53,35 @@ class Recorder:
 
         When the record cannot be written nothing is handed out. Raises KeyUnavailable, StoreFull.
         """
-        failure: DomainError
         with self.writing() as tx:
-            tx.execute("SAVEPOINT access")
-            try:
-                result = work(tx)
-            except DomainError as error:
-                tx.execute("ROLLBACK TO access")
-                failure = error
-                outcome = _OUTCOMES.get(type(error), Outcome.FAILED)
-                self.record(tx, caller, verb, kind, purpose, name, outcome, count)
-            else:
-                self.record(tx, caller, verb, kind, purpose, name, Outcome.ALLOWED, count)
-                return result
-        raise failure
+            result, failure = self.attempt(tx, caller, verb, kind, purpose, name, work, count)
+        if failure is not None:
+            raise failure
+        return cast(T, result)
+
+    def attempt(
+        self,
+        tx: Tx,
+        caller: str,
+        verb: Verb,
+        kind: Kind | None,
+        purpose: str,
+        name: str,
+        work: Callable[[Tx], T],
+        count: int = 1,
+    ) -> tuple[T | None, DomainError | None]:
+        """One of several in a transaction, with its record; nothing may be handed out before the transaction ended."""
+        tx.execute("SAVEPOINT access")
+        try:
+            result = work(tx)
+        except DomainError as error:
+            tx.execute("ROLLBACK TO access")
+            tx.execute("RELEASE access")
+            self.record(tx, caller, verb, kind, purpose, name, _OUTCOMES.get(type(error), Outcome.FAILED), count)
+            return None, error
+        tx.execute("RELEASE access")
+        self.record(tx, caller, verb, kind, purpose, name, Outcome.ALLOWED, count)
+        return result, None
 
     def record(
         self, tx: Tx, caller: str, verb: Verb, kind: Kind | None, purpose: str, name: str, outcome: Outcome,
