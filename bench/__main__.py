@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import kms, seal, signin, trees, verify, web, writes
+from bench import kms, seal, search, signin, trees, verify, web, writes
 from bench.measure import Ratio
 
 ALL = {
@@ -20,6 +20,7 @@ ALL = {
     "writes": writes.run,
     "signin": signin.run,
     "web": web.run,
+    "search": search.run,
 }
 
 
