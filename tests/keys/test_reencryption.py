@@ -11,7 +11,7 @@ from subscription_services.kernel import idempotency
 from subscription_services.kernel.actors import Role, Subscriber
 from subscription_services.kernel.errors import ApprovalNeeded, Conflict, Invalid, KeyPolicyRefused
 from subscription_services.kernel.model import metadata
-from subscription_services.keys import KeyInUse, NoSuchKey
+from subscription_services.keys import KeyInUse, SubjectErased
 from subscription_services.keys.operations.reencryption import (
     Continue,
     DiscardVersion,
@@ -169,7 +169,7 @@ def test_a_replaced_version_is_destroyed_by_two_people_and_only_when_closed(worl
     with pytest.raises(KeyInUse):
         world.do("keys.discard_version", *approved(world, "keys.discard_version", member, DiscardVersion(person.id, 2)))
     world.do("keys.discard_version", *approved(world, "keys.discard_version", member, DiscardVersion(person.id, 1)))
-    with pytest.raises(NoSuchKey):
+    with pytest.raises(SubjectErased):
         opened(world, old, "ledger")
     assert all(opened(world, cell, "ledger") for cell in cells(world, subject=person.id))
 

@@ -242,15 +242,25 @@ def left_to_move(tx: Tx, purpose: str, newest: int) -> int:
 
 
 def find(tx: Tx, kind: Kind, name: str, version: int | None = None) -> StoredKey:
-    """The newest or the named version. Raises SubjectErased, NoSuchKey."""
+    """The newest or the named version. Raises SubjectErased (for a version that was destroyed as well), NoSuchKey."""
     check_not_erased(tx, kind, name)
     row = tx.execute(
         _SELECT + " WHERE kind = ? AND name = ? AND (?3 IS NULL OR version = ?3) ORDER BY version DESC LIMIT 1",
         (kind.value, name, version),
     ).fetchone()
+    if row is None and version is not None and kind is Kind.SUBJECT and _newest(tx, kind, name) > version:
+        # versions have no gaps: this one was discarded, and what is sealed under it is as good as erased
+        raise SubjectErased("This version of the key was destroyed.")
     if row is None:
         raise NoSuchKey(f"There is no {kind} key {name}" + (f" version {version}." if version else "."))
     return _stored(row)
+
+
+def _newest(tx: Tx, kind: Kind, name: str) -> int:
+    newest: int = tx.execute(
+        "SELECT coalesce(max(version), 0) FROM data_key WHERE kind = ? AND name = ?", (kind.value, name)
+    ).fetchone()[0]
+    return newest
 
 
 def purpose_of(tx: Tx, kind: Kind, name: str) -> str | None:
