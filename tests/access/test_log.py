@@ -8,9 +8,12 @@ import pytest
 
 from subscription_services.access.operations.log import LogPage, SearchLog, audit_log
 from subscription_services.access.operations.people import GrantRole, People, grant_role, people
-from subscription_services.kernel.actors import Role, TeamMember
-from subscription_services.kernel.errors import Invalid, Refusal
+from subscription_services.identity.operations.sign_in import SignIn
+from subscription_services.kernel.actors import Anonymous, Role, TeamMember
+from subscription_services.kernel.context import Origin
+from subscription_services.kernel.errors import DomainError, Invalid, Refusal
 from subscription_services.kernel.events import Outcome
+from subscription_services.kernel.probing import ADDRESS
 from subscription_services.testing import World
 
 
@@ -92,3 +95,14 @@ def test_sealed_fields_stay_sealed(world: World, auditor: TeamMember) -> None:
     page = search(world, auditor)
     assert page.entries
     assert "127.0.0.9" not in str(page)
+
+
+def test_what_live_checks_tried_is_told_apart(world: World, auditor: TeamMember) -> None:
+    """Nobody has to wonder about refusals that the service provoked itself."""
+    for address in (ADDRESS, "192.0.2.9"):
+        with pytest.raises(DomainError):
+            world.do("identity.sign_in", Anonymous(), SignIn("no@example.org", "wrong one"), origin=Origin(address))
+    wanted = {"action": "identity.sign_in", "outcome": Outcome.REFUSED}
+    everything = search(world, auditor, **wanted).entries
+    peoples = search(world, auditor, **wanted, without_live_checks=True).entries
+    assert (len(everything), len(peoples)) == (2, 1) and peoples[0].id in {entry.id for entry in everything}

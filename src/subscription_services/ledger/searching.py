@@ -48,7 +48,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What to look for; empty fields do not matter. `since` is included, `until` is not.
 
     `action` ending in a dot means all operations of that room, ending in an asterisk all that begin so.
-    `origin_index` comes from `origin_index()`.
+    `origin_index` comes from `origin_index()`; `not_origin` leaves out those of one.
     """
 
     actor: str = ""
@@ -59,6 +59,7 @@ class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     object_kind: str = ""
     outcome: str = ""
     origin_index: str = ""
+    not_origin: str = ""
     correlation: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -185,12 +186,14 @@ def _along(
     if not leading or connection.dialect.name == "sqlite":
         # compared as a pair: an OR of the parts would make the index start from its end on each page
         beyond = [] if order.place is None else [_after((event.at, event.id), _place(order.place), order)]
-        return [*_filters(exact, leading), *_span(wanted), *beyond], [event.at, event.id]
+        return [*_filters(exact, leading), *_left_out(wanted), *_span(wanted), *beyond], [event.at, event.id]
     # PostgreSQL would walk along time where it takes the value for a common one, however long ago that was; an order
     # that begins with the column, between bounds that it does not take for equality, only the column's index has
     column, value = event[leading], literal(exact[leading])
     others = {name: text for name, text in exact.items() if name != leading}
-    bounds: list[ColumnElement[bool]] = [column >= value, column <= value, *_filters(others, leading)]
+    bounds: list[ColumnElement[bool]] = [
+        column >= value, column <= value, *_filters(others, leading), *_left_out(wanted),
+    ]  # fmt: skip
     if _is_rare(leading, exact[leading]):
         bounds.append(_named_rare(leading))
     if wanted.since is not None:
@@ -235,6 +238,10 @@ def _filters(exact: dict[str, str], leading: str) -> list[ColumnElement[bool]]:
     if leading in exact and _is_rare(leading, exact[leading]):
         found.append(_named_rare(leading))
     return found
+
+
+def _left_out(wanted: Search) -> list[ColumnElement[bool]]:
+    return [_unindexed("origin_index") != wanted.not_origin] if wanted.not_origin else []
 
 
 def _is_rare(name: str, value: str) -> bool:

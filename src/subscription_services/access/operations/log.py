@@ -14,6 +14,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid
 from subscription_services.kernel.events import Detail, Event, Outcome
 from subscription_services.kernel.operations import Seen, operation
+from subscription_services.kernel.probing import ADDRESS
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger import queries as ledger
 from subscription_services.ledger.errors import NotSequenced
@@ -28,7 +29,8 @@ class SearchLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Empty fields do not matter. `since` is included, `until` is not; `after` is the `next` of the page before.
 
     `action` is the name of an operation, or of a room with a dot at its end, or the beginning of a name with an
-    asterisk. `origin` is what `access.find_origin` answers for an address.
+    asterisk. `origin` is what `access.find_origin` answers for an address. `without_live_checks` leaves out what the
+    service's own checks of its promises tried.
     """
 
     actor: Text = ""
@@ -42,6 +44,7 @@ class SearchLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     until: Annotated[datetime, Meta(tz=True)] | None = None
     after: Text = ""
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
+    without_live_checks: bool = False
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -62,7 +65,6 @@ class LogEntry(msgspec.Struct, frozen=True):
     details: dict[str, Detail]
     correlation: str
     origin: str
-    live_check: bool
     log_index: int | None
 
 
@@ -104,6 +106,7 @@ def audit_log(tx: ReadTransaction, ctx: Context, request: SearchLog) -> Seen[Log
         actor=request.actor, subject=request.subject, action=request.action, object=request.object,
         outcome=request.outcome.value if request.outcome else "", correlation=request.correlation,
         origin_index=request.origin, since=request.since, until=request.until,
+        not_origin=ledger.origin_index(tx.keys, ADDRESS) if request.without_live_checks else "",
     )  # fmt: skip
     page = ledger.search(tx.connection, wanted, after=request.after or None, limit=request.limit)
     answer = LogPage([_entry(found.event, found.log_index) for found in page.found], page.next)
