@@ -95,8 +95,8 @@ def backed_up(place: tuple[Path, str], tmp_path: Path) -> House:
         world.house.ring.for_caller("privacy").destroy_subject(erased.id, "asked")
         world.run(drain_journal(world.house.kernel, DrainJournal()))
         world.run(sequence(world.house.store, world.house.log, world.clock))
-        people = [Person(f"team{n}@example.org", totp(world, m), m.id) for n, m in enumerate(team, 3)]
-        return House(*place, Path(kept), world.clock, *people, erased, "kept@example.org")
+        first, second, auditor = (Person(f"team{n}@example.org", totp(world, m), m.id) for n, m in enumerate(team, 3))
+        return House(*place, Path(kept), world.clock, first, second, auditor, erased, "kept@example.org")
 
 
 def check_restored(house: House) -> list[dict[str, object]]:
