@@ -230,7 +230,8 @@ def route_table(settings: Settings, registry: Registry | None = None) -> RouteTa
         (
             *toolkit_routes(development=house.development), *landing.routes(), *identity.routes(),
             *access.routes(house.data_path), *subscriptions.routes(),
-            *billing.routes(settings.of(billing.BillingSettings), house), *mail.routes(), *keys_pages.routes(), *trust.routes(),
+            *billing.routes(settings.of(billing.BillingSettings), house), *mail.routes(), *keys_pages.routes(),
+            *trust.routes(),
             *ledger_pages.routes(read_policy(settings.of(LedgerSettings).witness_policy)),
             *api_routes(registry or Registry(OPERATIONS), product=PRODUCT, version=VERSION),
         )

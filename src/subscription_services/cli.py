@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from subscription_services import key_commands, key_root_commands
+from subscription_services.commands import keys as key_commands
+from subscription_services.commands import roots as key_root_commands
+from subscription_services.commands.key_service import keys_cli
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.settings import HouseSettings, entries
-from subscription_services.keys_cli import keys_cli
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Subscription Services.")
 ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
@@ -115,7 +116,7 @@ def document(check: Annotated[bool, typer.Option(help="Only say whether the file
 @cli.command()
 def bootstrap(email: str, name: str) -> None:
     """Make the first administrator and print the enrolment link. Works once ever."""
-    from subscription_services import people
+    from subscription_services.commands import people
 
     link = people.bootstrap(os.environ, email, name)
     out.print("The first administrator is made. Open this link within its hour to set a password and second factor:")
@@ -129,7 +130,7 @@ def call(
     email: Annotated[str, typer.Option(help="Who signs in.", prompt="E-mail")] = "",
 ) -> None:
     """Carry out any operation as a person: signs in over the API (password, code), acts, signs out."""
-    from subscription_services import people
+    from subscription_services.commands import people
 
     out.print_json(people.call(os.environ, email, operation, fields or []))
 
@@ -153,7 +154,7 @@ def ledger_export(
     Each bundle of entries that is read is recorded. Interrupted, it goes on where it was; verify the copy with
     subs-verify.
     """
-    from subscription_services import log_commands
+    from subscription_services.commands import log as log_commands
 
     with Progress(console=out, transient=True) as bar:
         task = bar.add_task("Entries", total=None)
@@ -177,7 +178,7 @@ def ledger_adopt(
     there. Adopting says: this database is the right one. Run it on the machine whose worker refuses, once you made
     sure that nobody turned the database back. The whole log is verified first, and the decision is recorded.
     """
-    from subscription_services import log_commands
+    from subscription_services.commands import log as log_commands
 
     out.print(log_commands.adopt_log(os.environ, email, reason, lambda shown: typer.confirm(f"{shown}\nTrust this?")))
 

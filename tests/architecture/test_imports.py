@@ -10,8 +10,8 @@ ROOMS = [
     "privacy", "incidents", "trust",
 ]  # fmt: skip
 ABOVE = {
-    "app", "cli", "front", "serving", "testing", "documents", "landing", "visitors", "parts", "people", "logging", "keys_cli",
-    "apart", "at_terminal", "key_restore", "key_commands", "log_commands", "key_roots", "key_root_commands",
+    "app", "cli", "front", "serving", "testing", "documents", "landing", "visitors", "parts", "logging", "apart",
+    "commands",
 }  # fmt: skip
 # keys and ledger keep their pages, jobs and checks with them; those files stand on the floor of the rooms
 ROOM_FILES = {"pages", "jobs", "checks", "operations"}

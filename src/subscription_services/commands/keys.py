@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from subscription_services.key_restore import Plan
+    from subscription_services.commands.key_restore import Plan
 
 LOOK_AGAIN = 1.0
 """Seconds between looks; each of them is in the log."""
@@ -35,7 +35,7 @@ def list_keys(
     callers: Annotated[bool, typer.Option("--callers", help="Who uses keys as well.")] = False, email: Email = ""
 ) -> None:
     """Purposes with their newest version, its age and use, the data keys under it, and when it is rotated next."""
-    from subscription_services import people
+    from subscription_services.commands import people
 
     with people.signed_in(os.environ, email) as act:
         found = act("keys.states", {})
@@ -61,7 +61,7 @@ def list_keys(
 
 def rotate(purpose: Annotated[str, typer.Argument(help="As `subs keys list` names it.")], email: Email = "") -> None:
     """Give a purpose a new version of its key now, and show how its data keys are wrapped under it."""
-    from subscription_services import people
+    from subscription_services.commands import people
 
     with people.signed_in(os.environ, email) as act:
         act("keys.rotate", {"purpose": purpose})
@@ -81,7 +81,7 @@ def rotate(purpose: Annotated[str, typer.Argument(help="As `subs keys list` name
 
 def back_up(email: Email = "") -> None:
     """Copy the wrapped keys to their place for backups now. The schedule does so by itself as well."""
-    from subscription_services import people
+    from subscription_services.commands import people
 
     with people.signed_in(os.environ, email) as act, out.status("Copying and reading back…"):
         made = act("keys.backup", {})
@@ -90,7 +90,7 @@ def back_up(email: Email = "") -> None:
 
 def backups(email: Email = "") -> None:
     """List the backups of the wrapped keys."""
-    from subscription_services import people
+    from subscription_services.commands import people
 
     with people.signed_in(os.environ, email) as act:
         found = act("keys.backups", {})
@@ -112,7 +112,7 @@ def restore(
 
     Everybody erased since the backup is erased in it again, before it is used.
     """
-    from subscription_services import key_restore
+    from subscription_services.commands import key_restore
 
     done = key_restore.restore(os.environ, file, _Terminal(), alone=alone)
     out.print(f"The keys of {done.plan.copy.made_at:%Y-%m-%d %H:%M} UTC are in place. The store from before: ", end="")

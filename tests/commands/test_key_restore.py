@@ -11,12 +11,12 @@ import pyotp
 import pytest
 from sqlalchemy import select
 
+from subscription_services.commands.key_restore import LIST, LOG, Plan, Restored, restore
 from subscription_services.identity import model
 from subscription_services.identity.operations.profile import ShowProfile
 from subscription_services.kernel.actors import Role, Subscriber, TeamMember
 from subscription_services.kernel.errors import DomainError, Refusal, SubjectErased
 from subscription_services.kernel.transaction import ReadTransaction
-from subscription_services.key_restore import LIST, LOG, Plan, Restored, restore
 from subscription_services.keys import BackupRefused
 from subscription_services.keys.jobs import DrainJournal, drain_journal
 from subscription_services.ledger.sequencer import sequence

@@ -17,7 +17,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from subscription_services import app, keys
-from subscription_services.at_terminal import ORIGIN, Asking, do, sign_in
+from subscription_services.commands.terminal import ORIGIN, Asking, do, sign_in
 from subscription_services.kernel.actors import Actor
 from subscription_services.kernel.authorise import digest
 from subscription_services.kernel.clock import Clock, system_clock, system_random

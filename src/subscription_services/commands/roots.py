@@ -18,7 +18,7 @@ def create_root(
     root: Annotated[str, typer.Option("--root", help="Its address; without it the one in SUBS_KEYS_ROOT.")] = "",
 ) -> None:
     """Make a root key in a file, token, AWS KMS or Transit. Where keys exist the service is stopped, and two agree."""
-    from subscription_services import key_roots
+    from subscription_services.commands import key_roots
 
     made = key_roots.create(os.environ, root, _Terminal())
     print("The root key is made. A new installation uses it, and existing keys move to it with `subs keys move-root`:")
@@ -29,7 +29,7 @@ def move_root(
     to: Annotated[str, typer.Option("--to", help="Address of the root key that takes over; it must be there.")],
 ) -> None:
     """Move all keys to another root key. The service is stopped, the old root reachable, two people agree."""
-    from subscription_services import key_roots
+    from subscription_services.commands import key_roots
     from subscription_services.keys.roots.address import parse
 
     moved = key_roots.move(os.environ, to, _Terminal())

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from subscription_services import app
+from subscription_services.commands.key_roots import create, move
 from subscription_services.identity import model
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded, DomainError, Invalid, Refusal
 from subscription_services.kernel.transaction import ReadTransaction
-from subscription_services.key_roots import create, move
 from subscription_services.keys import KeyUnavailable, RootKeyUnsafe, RootKeyWrong
 from subscription_services.keys.jobs import DrainJournal, drain_journal
 from subscription_services.keys.operations.roots import MoveRoot
@@ -24,9 +24,8 @@ from subscription_services.storage.rows import open_row
 from subscription_services.testing import MovingClock, World
 from subscription_services.testing.people import PASSWORD
 from subscription_services.testing.world import FAST
-
-from .root_cases import approved
-from .root_holders import Holder
+from tests.keys.root_cases import approved
+from tests.keys.root_holders import Holder
 
 
 @dataclass

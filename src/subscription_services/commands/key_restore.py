@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from subscription_services import access, app, identity, keys
-from subscription_services.at_terminal import ORIGIN, Asking, do, sign_in
+from subscription_services.commands.terminal import ORIGIN, Asking, do, sign_in
 from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.clock import Clock, monotonic, system_clock, system_random
 from subscription_services.kernel.errors import DomainError, Invalid, Refusal

@@ -11,14 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from subscription_services import log_commands
+from subscription_services.commands import log as log_commands
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import Refusal
 from subscription_services.ledger.errors import MemoryMissing
 from subscription_services.testing import World
 from subscription_services.testing.world import FAST
-
-from .served import client, grow, sign
+from tests.ledger.served import client, grow, sign
 
 
 @pytest.fixture

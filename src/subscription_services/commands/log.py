@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from subscription_services import app
+from subscription_services.commands.people import signed_in, signed_in_client
 from subscription_services.kernel.errors import Refusal
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.export import Exported, Progress, export
 from subscription_services.ledger.sequencer import adopt
-from subscription_services.people import signed_in, signed_in_client
 
 
 def export_log(environment: Mapping[str, str], email: str, folder: Path, progress: Progress) -> Exported:

@@ -1,0 +1,1 @@
+"""What `subs` does for a person at a terminal."""
