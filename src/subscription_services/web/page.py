@@ -17,6 +17,10 @@ class NavItem:
     under: str | None = None
     primary: bool = False
 
+    def __hash__(self) -> int:
+        """Enough to tell links apart, and quick: navigations are looked up at every page."""
+        return hash(self.href)
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
