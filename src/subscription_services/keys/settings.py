@@ -47,8 +47,8 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int,
         msgspec.Meta(ge=1, le=3650),
         Says(
-            "Days after its replacement until a key-encryption key that nothing depends on is destroyed. Keep it above "
-            "the days of backups of the keys only if you want to look into those without the store."
+            "Days after its replacement until a key-encryption key that nothing depends on is destroyed. Until then a "
+            "mistake can still be seen; afterwards it is gone, but for backups of the keys."
         ),
     ] = 30
     journal_entries: Annotated[
