@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -165,6 +166,25 @@ def ledger_export(
     out.print(f"root {done.checkpoint.root.hex()}")
     if done.minimum:
         out.print(f"Entries below {done.minimum} are past their time; their hashes are there.")
+
+
+@ledger_cli.command("archive")
+def ledger_archive(
+    file: Path,
+    wanted: Annotated[
+        list[str] | None, typer.Argument(help="Filters: since=2026-11-01T00:00:00Z actor=acc_... action=billing.")
+    ] = None,
+    ocsf: Annotated[bool, typer.Option(help="OCSF JSON lines (.gz) instead of entries with proofs (.tar.gz).")] = False,
+    email: Annotated[str, typer.Option(help="An auditor or the security role.", prompt="E-mail")] = "",
+) -> None:
+    """Save a stretch of the log in FILE: entries with their proofs of inclusion, or as OCSF JSON."""
+    from subscription_services.commands import log as log_commands
+    from subscription_services.commands.people import pair
+
+    filters = {**dict(pair(text) for text in wanted or []), "form": "ocsf" if ocsf else "proofs"}
+    with out.status("The service makes the archive ..."):
+        count = log_commands.save_stretch(os.environ, email, file, filters, lambda: time.sleep(0.5))
+    out.print(f"{file}: {count} entries.")
 
 
 @ledger_cli.command("adopt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from subscription_services.commands import log as log_commands
 from subscription_services.kernel.actors import Role
-from subscription_services.kernel.errors import Refusal
+from subscription_services.kernel.errors import Invalid, Refusal
 from subscription_services.ledger.errors import MemoryMissing
 from subscription_services.testing import World
 from subscription_services.testing.world import FAST
@@ -78,3 +79,29 @@ def test_the_export_tells_how_far_it_is(house: World, tmp_path: Path) -> None:
     )
     assert steps[-1] == (done.checkpoint.size, done.checkpoint.size)
     assert (tmp_path / "new" / "copy" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("form", ["proofs", "ocsf"])
+def test_a_stretch_of_the_log_is_saved_whole(house: World, tmp_path: Path, form: str) -> None:
+    sign(house)
+    file, waits = tmp_path / "stretch", []
+
+    def pause() -> None:
+        waits.append(1)
+        house.run_jobs()
+        sign(house)
+        assert len(waits) < 50
+
+    house.clock.advance(seconds=5)
+    action = house.events()[0].action
+    wanted = {"action": action, "form": form}
+    count = log_commands.save_stretch(environment(tmp_path), "s@example.org", file, wanted, pause)
+    assert waits and not file.with_name("stretch.part").exists()
+    content = gzip.decompress(file.read_bytes())
+    assert count > 0 and content.count(action.encode()) >= count
+
+
+def test_a_wish_that_the_service_does_not_understand_leaves_no_file(house: World, tmp_path: Path) -> None:
+    with pytest.raises(Invalid):
+        log_commands.save_stretch(environment(tmp_path), "s@example.org", tmp_path / "no", {"form": "x"}, lambda: None)
+    assert list(tmp_path.glob("no*")) == []

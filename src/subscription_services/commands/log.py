@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from subscription_services import app
-from subscription_services.commands.people import signed_in, signed_in_client
+from subscription_services.commands.people import send, signed_in, signed_in_client
 from subscription_services.kernel.errors import Refusal
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.export import Exported, Progress, export
@@ -19,6 +19,29 @@ def export_log(environment: Mapping[str, str], email: str, folder: Path, progres
     with signed_in_client(environment, email) as client:
         folder.mkdir(parents=True, exist_ok=True)
         return export(client, folder, progress)
+
+
+def save_stretch(
+    environment: Mapping[str, str], email: str, file: Path, wanted: Mapping[str, str], pause: Callable[[], None]
+) -> int:
+    """Have the service make an archive of the entries that fit `wanted`, wait for it, save it. Returns how many.
+
+    `pause` is called between looks at how far it is. The file appears whole or not at all. Raises Refusal.
+    """
+    unfinished = file.with_name(file.name + ".part")
+    with signed_in_client(environment, email) as client:
+        made = send(client, "access.export_log", wanted)
+        while made["state"] == "making":
+            pause()
+            made = send(client, "access.log_export", {"id": made["id"]})
+        with client.stream("GET", f"/team/log/exports/{made['id']}/file") as answer:
+            if not answer.is_success:
+                raise Refusal(f"The archive cannot be read: the service answered {answer.status_code}.")
+            with unfinished.open("wb") as out:
+                for piece in answer.iter_bytes():
+                    out.write(piece)
+    unfinished.replace(file)
+    return int(made["events"])
 
 
 def adopt_log(environment: Mapping[str, str], email: str, reason: str, confirm: Callable[[str], bool]) -> str:

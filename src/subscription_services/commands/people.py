@@ -41,7 +41,7 @@ def call(environment: Mapping[str, str], email: str, name: str, fields: Sequence
     Raises Invalid, Refusal with the service's own words, Unavailable when it does not answer.
     """
     _find(name)
-    given = dict(_pair(text) for text in fields)
+    given = dict(pair(text) for text in fields)
     with signed_in(environment, email) as act:
         return json.dumps(act(name, given))
 
@@ -53,7 +53,7 @@ def signed_in(environment: Mapping[str, str], email: str) -> Iterator[Act]:
     Raises what `call` raises.
     """
     with signed_in_client(environment, email) as client:
-        yield lambda name, given: _send(client, _find(name), given)
+        yield lambda name, given: send(client, name, given)
 
 
 @contextmanager
@@ -90,12 +90,14 @@ def _sign_in(client: httpx.Client, email: str) -> str:
     return str(signed["token"])
 
 
-def _send(client: httpx.Client, operation: Operation, given: dict[str, str]) -> Any:
+def send(client: httpx.Client, name: str, given: Mapping[str, str]) -> Any:
+    """Carry out the operation of that name over the API. Raises Invalid, Refusal with the service's words."""
+    operation = _find(name)
     path = f"/api/{operation.name}"
     if not operation.changes:
-        return _read(client.get(path, params=given))
+        return _read(client.get(path, params=dict(given)))
     try:
-        request = msgspec.convert(given, operation.request, strict=False)
+        request = msgspec.convert(dict(given), operation.request, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"{operation.name}: {error}") from error
     return _read(client.post(path, content=msgspec.json.encode(request), headers={"content-type": "application/json"}))
@@ -108,7 +110,8 @@ def _read(answer: httpx.Response) -> Any:
     raise Refusal(f"{problem.get('title', 'Refused')}: {problem.get('detail', '')}")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
+    """`name=value` in two. Raises Invalid."""
     name, separator, value = text.partition("=")
     if not separator:
         raise Invalid(f"{text!r} is not name=value.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-
 import msgspec
 from sqlalchemy import Connection
 
 from subscription_services.kernel.errors import NotFound
 from subscription_services.ledger.errors import NotSequenced
+from subscription_services.ledger.proof import tlog_proof
 from subscription_services.ledger.queries import Search, leaf_hash_of, prove_inclusion, search
 
 ACTION = "trust.record_run"
@@ -52,7 +51,5 @@ def proof_file(proved: ProvedRun) -> bytes:
     """
     if proved.index is None:
         raise NotSequenced()
-    hashes = [base64.b64encode(bytes.fromhex(item)).decode() for item in proved.path]
-    extra = base64.b64encode(proved.entry.encode()).decode()
-    lines = ["c2sp.org/tlog-proof@v1", f"extra {extra}", f"index {proved.index}", *hashes, "", proved.checkpoint]
-    return "\n".join(lines).encode()
+    path = [bytes.fromhex(item) for item in proved.path]
+    return tlog_proof(proved.entry.encode(), proved.index, path, proved.checkpoint.encode())
