@@ -64,7 +64,8 @@ class Shop:
         values = {
             "id": session, "account": account, "digest": digest(session), "user_agent": "tests",
             "address": "127.0.0.1", "second_factor": True, "created_at": now, "signed_in_at": now,
-            "last_used_at": now, "ends_at": now.replace(year=now.year + 1),
+            "last_used_at": now, "idle_until": now.replace(year=now.year + 1),
+            "ends_at": now.replace(year=now.year + 1),
         }  # fmt: skip
         self._insert(identity_model.session, account, values)
         return Subscriber(account, session, now, True)
