@@ -248,19 +248,22 @@ def find(tx: Tx, kind: Kind, name: str, version: int | None = None) -> StoredKey
         _SELECT + " WHERE kind = ? AND name = ? AND (?3 IS NULL OR version = ?3) ORDER BY version DESC LIMIT 1",
         (kind.value, name, version),
     ).fetchone()
-    if row is None and version is not None and kind is Kind.SUBJECT and _newest(tx, kind, name) > version:
-        # versions have no gaps: this one was discarded, and what is sealed under it is as good as erased
+    if row is None and version is not None and kind is Kind.SUBJECT and discarded(tx, name, version):
         raise SubjectErased("This version of the key was destroyed.")
     if row is None:
         raise NoSuchKey(f"There is no {kind} key {name}" + (f" version {version}." if version else "."))
     return _stored(row)
 
 
-def _newest(tx: Tx, kind: Kind, name: str) -> int:
-    newest: int = tx.execute(
-        "SELECT coalesce(max(version), 0) FROM data_key WHERE kind = ? AND name = ?", (kind.value, name)
-    ).fetchone()[0]
-    return newest
+def discard(tx: Tx, subject: str, version: int) -> None:
+    """Destroy one version of a subject's data key; what is sealed under it is as good as erased."""
+    tx.execute("DELETE FROM data_key WHERE kind = 'subject' AND name = ? AND version = ?", (subject, version))
+    tx.execute("INSERT INTO meta (name, value) VALUES (?, 1) ON CONFLICT DO NOTHING", (f"gone:{version}:{subject}",))
+
+
+def discarded(tx: Tx, subject: str, version: int) -> bool:
+    """Whether this version was there and was destroyed."""
+    return tx.execute("SELECT 1 FROM meta WHERE name = ?", (f"gone:{version}:{subject}",)).fetchone() is not None
 
 
 def purpose_of(tx: Tx, kind: Kind, name: str) -> str | None:

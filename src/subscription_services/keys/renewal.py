@@ -61,16 +61,18 @@ def close(tx: Tx, renewal: str, subjects: Iterable[str], now: datetime) -> int:
 
 
 def discard(tx: Tx, subject: str, version: int) -> None:
-    """Raises NoSuchKey, KeyInUse."""
+    """Repeating it changes nothing. Raises NoSuchKey, KeyInUse."""
     row = tx.execute(
         "SELECT closed_at FROM data_key WHERE kind = 'subject' AND name = ? AND version = ?",
         (check_name(subject), version),
     ).fetchone()
+    if row is None and hierarchy.discarded(tx, subject, version):
+        return
     if row is None:
         raise NoSuchKey(f"There is no version {version} of the key of {subject}.")
     if row[0] is None:
         raise KeyInUse(f"Fields may still be sealed under version {version} of the key of {subject}: re-encrypt first.")
-    tx.execute("DELETE FROM data_key WHERE kind = 'subject' AND name = ? AND version = ?", (subject, version))
+    hierarchy.discard(tx, subject, version)
     notice(tx, subject)
 
 
