@@ -36,7 +36,9 @@ class Through(httpx.BaseTransport):
 
         async def send() -> httpx.Response:
             async with httpx.AsyncClient(transport=self._inner, base_url="https://localhost:8443") as client:
-                return await client.request(request.method, request.url, headers=request.headers)
+                return await client.request(
+                    request.method, request.url, headers=request.headers, content=request.read()
+                )
 
         answer: httpx.Response = self._world.run(send())
         return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
