@@ -131,7 +131,10 @@ class Bench:
     def snapshot(self) -> dict[str, list[dict[str, Any]]]:
         """A copy of every row of the log."""
         with self.store.reading() as connection:
-            return {t.name: [dict(row._mapping) for row in connection.execute(select(t))] for t in (*model.TABLES, *model.BESIDE)}
+            return {
+                t.name: [dict(row._mapping) for row in connection.execute(select(t))]
+                for t in (*model.TABLES, *model.BESIDE)
+            }
 
     def restore(self, copy: dict[str, list[dict[str, Any]]]) -> None:
         """Put the whole log back to what it was, as somebody with the database and an old copy would."""
