@@ -75,7 +75,7 @@ def test_an_administrator_sees_every_page_and_somebody_without_role_only_the_ove
     assert ask(world.team(Role.ADMINISTRATOR), path).status_code == 200
     nobody = ask(world.team(), path)
     if path == "/team/find":  # an empty form; looking somebody up is refused
-        nobody = ask(world.team(), "/team/find?who=ada@example.org&reason=case")
+        nobody = ask(world.team(), "/team/find", who="ada@example.org", reason="case")
     assert nobody.status_code == (200 if path == "/team" else 403)
 
 
@@ -119,14 +119,14 @@ def test_a_token_is_shown_once_and_then_never(world: World, ask: Asking) -> None
 
 def test_finding_a_subscriber_is_recorded_with_who_looked(world: World, ask: Asking) -> None:
     helper, person = world.team(Role.SUPPORT), world.subscriber("ada@example.org")
-    found = ask(helper, "/team/find?who=ada@example.org&reason=case 1")
+    found = ask(helper, "/team/find", who="ada@example.org", reason="case 1")
     assert found.status_code == 200
     assert person.id in found.text
     assert "Subscriptions" in found.text
     event = world.events("identity.find_person")[-1]
     assert (event.actor, event.subject) == (helper.id, person.id)
-    assert ask(helper, "/team/find?who=nobody@example.org&reason=case 1").status_code == 404
-    assert ask(helper, "/team/find?who=ada@example.org&reason=").status_code == 422
+    assert ask(helper, "/team/find", who="nobody@example.org", reason="case 1").status_code == 404
+    assert ask(helper, "/team/find", who="ada@example.org", reason="").status_code == 422
 
 
 @pytest.mark.parametrize(

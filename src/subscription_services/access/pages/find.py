@@ -42,17 +42,21 @@ class Section:
 def find_routes() -> tuple[Route, ...]:
     """The page that finds people."""
     find = next(item for item in identity.OPERATIONS if item.name == FIND)
-    return (get("/team/find", _show_find(find), find),)
+    why = "an address is personal data, and addresses of pages are kept by browsers"
+    return (get("/team/find", show_form, find), Route("POST", "/team/find", _find(find), find, why))
 
 
-def _show_find(find: Operation) -> Handler:
-    async def show_find(call: Call) -> Response:
-        """The form, and the person found with what belongs to them."""
+async def show_form(call: Call) -> Response:
+    """Whom to look for, and why."""
+    enter(call)
+    return call.render("access/find.html", form=FormState(), person=None, sections=(), missing=False)
+
+
+def _find(find: Operation) -> Handler:
+    async def find_person(call: Call) -> Response:
+        """The person found, with what belongs to them."""
         may = enter(call)
-        asked = {name: call.query(name) for name in ("who", "reason")}
-        if not any(asked.values()):
-            return call.render("access/find.html", form=FormState(), person=None, sections=(), missing=False)
-        posted = parse(asked, find.request, labels=LABELS)
+        posted = parse(await call.fields(), find.request, labels=LABELS)
         if posted.request is None:
             return call.render("access/find.html", 422, form=posted.state, person=None, sections=(), missing=False)
         try:
@@ -71,7 +75,7 @@ def _show_find(find: Operation) -> Handler:
             log=f"/team/log?subject={found.id}" if "access.audit_log" in may else "",
         )
 
-    return show_find
+    return find_person
 
 
 async def _section(call: Call, title: str, operation: Operation, columns: tuple[str, ...], account: str) -> Section:
