@@ -1,4 +1,4 @@
-"""A process whose keys lie on a disk that is full: `DIRECTORY mounted` fills the file system, `bounded` limits files.
+"""A process whose keys lie on a full disk: `DIRECTORY WHAT mounted` fills the file system, `bounded` limits files.
 
 Erasing and rotating are tried at every amount of room that is left: each is done whole, or not at all.
 """
@@ -70,9 +70,31 @@ def erase(subject: str, keys: CallerKeys) -> None:
     keys.destroy_subject(subject, "asked for it")
 
 
-def main(directory: str, how: str) -> None:
+def keep_signing(place: Path, how: str) -> None:
+    """The store's own write-ahead log fills the disk; nobody frees anything."""
+    if how == "bounded":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, resource.RLIM_INFINITY))
+    ring = open_keys(place)
+    (place / "ballast").write_bytes(bytes(500_000))
+    refused = in_a_row = 0
+    for _ in range(1500):
+        try:
+            ring.for_caller("ledger").sign("ledger.checkpoint", b"x")
+            in_a_row = 0
+        except (StoreFull, KeyUnavailable):
+            refused += 1
+            in_a_row += 1
+            assert in_a_row < 5
+    print(f"refused {refused}", flush=True)
+    print("own log: came out of it" if refused else "own log: never filled", flush=True)
+
+
+def main(directory: str, what: str, how: str) -> None:
     place = Path(directory)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    if what == "own-log":
+        keep_signing(place, how)
+        return
     disk = Disk(place, how == "mounted")
     ring = open_keys(place)
     sealed: dict[str, bytes] = {}

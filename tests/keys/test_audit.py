@@ -201,6 +201,10 @@ def run_full_disk(place: Path, *words: str) -> str:
 
 
 def test_a_full_disk_leaves_all_or_nothing_and_everything_works_again(tmp_path: Path) -> None:
-    said = run_full_disk(tmp_path)
+    said = run_full_disk(tmp_path, "requests")
     assert "full: refused\n" in said
     assert "afterwards: all works" in said
+
+
+def test_a_disk_that_the_stores_own_log_filled_comes_free_by_itself(tmp_path: Path) -> None:
+    assert "own log: came out of it" in run_full_disk(tmp_path, "own-log")

@@ -234,6 +234,16 @@ def test_a_clock_that_was_wrong_delays_no_rotation(house: House, days: int) -> N
         assert state(house).versions[1].retire_at == right + timedelta(days=30)
 
 
+def test_a_version_made_under_a_clock_that_ran_ahead_keeps_no_older_one(house: House) -> None:
+    people(house, 1)
+    right = house.now
+    house.now += timedelta(days=400)
+    house.keys("keys").rotate("subject")
+    house.now = right
+    house.keys("keys").rotate("subject")
+    assert [version.retire_at for version in state(house).versions[1:]] == [right + timedelta(days=30)] * 2
+
+
 def test_without_a_schedule_nothing_is_ever_due(house: House) -> None:
     house.settings = KeySettings(rotate_days=0)
     people(house, 1)

@@ -41,6 +41,9 @@ class KeyStore:
             raise
         try:
             self._prepare(may_create)
+            # The file itself has its full size from here on, so that emptying the log later needs little room.
+            with suppress(sqlcipher3.OperationalError):
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             self._watch = connect(path, raw_key, busy_timeout)
             self._watch.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -67,7 +70,7 @@ class KeyStore:
                     raise
             except sqlcipher3.Error as error:
                 failure = _unavailable(error)
-                if isinstance(failure, StoreFull):
+                if isinstance(failure, StoreFull) or "disk I/O" in str(error):
                     # What is committed already goes where it belongs: the log it waits in may be what fills the disk.
                     with suppress(sqlcipher3.Error):
                         tx.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
