@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from subscription_services import access, identity
 from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
-from subscription_services.kernel.errors import NotSignedIn, SubjectErased
+from subscription_services.kernel.errors import NotSignedIn, SessionUnbound, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.web.call import Navigation, Visitor, origin_of
 from subscription_services.web.origin import header_of
@@ -57,12 +57,15 @@ class Front:
         """Pages that solve a problem of a kind."""
         return {
             "not-signed-in": "/sign-in",
+            "session-unbound": "/session/renew",
             "step-up-needed": "/confirm",
             "second-factor-needed": "/account/two-factor",
         }
 
     async def visitor(self, request: Request) -> Visitor:
-        """The actor of a request: bearer token, session cookie, or nobody. Raises NotSignedIn for a bad token."""
+        """The actor of a request: bearer token, session cookie, or nobody. Raises NotSignedIn for a bad token.
+
+        A session that is bound and comes without proof is nobody, and says why."""
         scheme, _, token = (header_of(request, b"authorization") or "").partition(" ")
         cookie = request.cookies.get(identity.SESSION_COOKIE)
         if scheme.lower() == "bearer":
@@ -82,6 +85,13 @@ class Front:
             if scheme:
                 raise NotSignedIn()
             return Visitor()
+        device, script = (request.cookies.get(name, "") for name in (identity.DEVICE_PROOF, identity.SCRIPT_PROOF))
+        shown = identity.Shown(
+            lambda: identity.network_of(keys, origin_of(request, "page")), device, script,
+            bearer=scheme.lower() == "bearer", looks=request.method in ("GET", "HEAD"),
+        )  # fmt: skip
+        if not identity.shows(found.bound, shown, now):
+            return Visitor(refused=SessionUnbound(), held=found.bound.held)
         if found.touch_due:
             touch = identity.TouchSession(found.session)
             await perform(self.kernel, identity.touch_session, System("identity.sessions"), touch,
@@ -91,8 +101,9 @@ class Front:
             roles = await self.kernel.store.read(lambda c: access.roles_of(c, found.account, now))
             detail = ", ".join(sorted(role.value for role in roles)) or "team, no role yet"
             member = TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
-            return Visitor(member, Person(found.name, detail))
-        return Visitor(Subscriber(found.account, found.session, found.signed_in_at, found.second_factor), person)
+            return Visitor(member, Person(found.name, detail), found.bound.held)
+        subscriber = Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
+        return Visitor(subscriber, person, found.bound.held)
 
     def navigation(self, visitor: Visitor) -> Navigation:
         """Links for strangers, subscribers and the team."""

@@ -68,6 +68,8 @@ class Shop:
             "ends_at": now.replace(year=now.year + 1),
         }  # fmt: skip
         self._insert(identity_model.session, account, values)
+        held = {"session": session, "held": "program", "network": b"", "handle": session[:43]}
+        self._insert(identity_model.binding, account, held)
         return Subscriber(account, session, now, True)
 
     def member(self, *roles: Role) -> TeamMember:

@@ -7,6 +7,7 @@ import pyotp
 
 from subscription_services.access import Bootstrap
 from subscription_services.identity.model import Purpose
+from subscription_services.identity.operations.binding import BindDevice, ProveKey, RenewDevice
 from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, EndSession, ListDevices
 from subscription_services.identity.operations.people import Enrol, FindPerson
 from subscription_services.identity.operations.profile import (
@@ -31,6 +32,7 @@ from subscription_services.kernel.actors import Anonymous, Role, Subscriber, Sys
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 from subscription_services.testing.people import PASSWORD
+from tests.identity.keyed import BROWSER, Key, offered, page_session
 
 STRANGER = Anonymous()
 LETTERS = System("identity.letters")
@@ -105,6 +107,16 @@ def _find(world: World) -> FindPerson:
     return FindPerson("ada@example.org", "asked for help")
 
 
+def _bind(world: World) -> tuple[System, BindDevice]:
+    key = Key()
+    return BROWSER, BindDevice(key.proof(offered(world, page_session(world).token), first=True))
+
+
+def _renew(world: World) -> Act:
+    bound = world.do("identity.bind_device", *_bind(world))
+    return BROWSER, RenewDevice(bound.session)
+
+
 CASES = [
     Case(
         "identity.sign_up",
@@ -157,6 +169,13 @@ CASES = [
         lambda w: after(w.subscriber("ada@example.org"), SignIn("ada@example.org", NEW)),
     ),
     Case("identity.sign_in_code", _code_due, lambda w: (STRANGER, SignInCode(NO_TOKEN, "123456"))),
+    Case("identity.bind_device", _bind, lambda w: (w.subscriber(), BindDevice(_bind(w)[1].proof))),
+    Case("identity.renew_device", _renew, lambda w: (w.subscriber(), RenewDevice("x" * 43))),
+    Case(
+        "identity.prove_key",
+        lambda w: (STRANGER, ProveKey(page_session(w).token)),
+        lambda w: (STRANGER, ProveKey(NO_TOKEN)),
+    ),
     Case("identity.sign_out", lambda w: (w.subscriber(), SignOut()), lambda w: (STRANGER, SignOut())),
     Case(
         "identity.touch_session",

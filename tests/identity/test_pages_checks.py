@@ -15,13 +15,14 @@ import httpx
 import pytest
 from sqlalchemy import Table
 
-from subscription_services import front
+from subscription_services import front, identity
 from subscription_services.edge.certificate import local_certificate
 from subscription_services.edge.listener import Listening, server
 from subscription_services.identity import checks, codes, known, model, passwords, queries, sessions, tokens
 from subscription_services.identity.configured import rules
-from subscription_services.identity.operations import devices, profile, reset
+from subscription_services.identity.operations import binding, devices, profile, reset
 from subscription_services.identity.operations.sign_up import look_at_link
+from subscription_services.identity.pages import sign_in
 from subscription_services.kernel.checks import Doors, Finding, Verdict
 from subscription_services.kernel.clock import system_clock
 from subscription_services.kernel.context import Context
@@ -96,7 +97,7 @@ def endless_sessions(patch: pytest.MonkeyPatch, world: World) -> None:
 
 
 def wishes_do_not_count(patch: pytest.MonkeyPatch, world: World) -> None:
-    patch.setattr(devices, "timedelta", lambda minutes: timedelta(days=1))
+    patch.setattr(devices, "idle_of_account", lambda tx, account, held: timedelta(days=1))
 
 
 def codes_work_twice(patch: pytest.MonkeyPatch, world: World) -> None:
@@ -169,13 +170,26 @@ def names_stay(patch: pytest.MonkeyPatch, world: World) -> None:
     patch.setattr(profile, "update_row", lambda *arguments: None)
 
 
+def bound_to_nothing(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(identity, "shows", lambda bound, shown, now: True)
+
+
+def any_key_signs(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(binding, "signed_by", lambda proof, key: True)
+
+
+def no_key_is_asked_for(patch: pytest.MonkeyPatch, world: World) -> None:
+    patch.setattr(sign_in, "offer_binding", lambda call, response, token: None)
+
+
 FAULTS: list[tuple[str, Callable[[pytest.MonkeyPatch, World], None]]] = [
     ("auth.token-random", short_tokens), ("auth.token-random", tokens_kept), ("auth.inactivity", endless_sessions),
     ("auth.inactivity", wishes_do_not_count),
     ("auth.totp", codes_work_twice), ("auth.totp", any_code_works), ("auth.no-plaintext", password_in_a_file),
     ("auth.no-plaintext", password_in_a_row), ("auth.rate-limit", no_limits), ("auth.lockout", no_limits),
     ("auth.lockout", one_counter_for_all), ("auth.reset", sessions_outlive_resets), ("auth.reset", links_work_for_ever),
-    ("sub.account", names_stay),
+    ("sub.account", names_stay), ("auth.device-bound", bound_to_nothing), ("auth.device-bound", any_key_signs),
+    ("auth.device-bound", no_key_is_asked_for),
 ]  # fmt: skip
 
 

@@ -238,7 +238,8 @@ def _key(page: str) -> str:
 def _at_once(vera: Visitor, form: Form, times: int) -> list[httpx.Response]:
     """The same form several times at the same moment, as five impatient presses."""
     answers: list[httpx.Response] = []
-    clients = [vera.service.client(follow_redirects=True, headers={"origin": vera.service.url}) for _ in range(times)]
+    own = {"origin": vera.service.url}  # from her network: elsewhere her cookies open nothing
+    clients = [vera.service.client(vera.home, follow_redirects=True, headers=own) for _ in range(times)]
     for client in clients:
         client.cookies.update(vera.client.cookies)
 

@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.stories.person import PASSWORD
 from tests.stories.running import Service, eventually
 from tests.stories.visitor import Visitor
 
@@ -72,12 +73,13 @@ def test_pages_of_a_subscriber(
     service: Service, vera: Visitor, paths: dict[str, str], browser: Browser, pictures: Path, look: str
 ) -> None:
     context = browser.new_context(ignore_https_errors=True, **LOOKS[look])
-    context.add_cookies(
-        [
-            {"name": cookie.name, "value": cookie.value or "", "url": service.url, "secure": True}
-            for cookie in vera.client.cookies.jar
-        ]
-    )
+    page = context.new_page()
+    page.goto(f"{service.url}/sign-in")  # a copy of her cookies would not do
+    page.get_by_label("E-mail").fill(vera.email)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("main").get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/account")
+    page.close()
     _look_at(service, context, paths, pictures, look)
     context.close()
 

@@ -51,7 +51,7 @@ class Visitor:
     def __init__(self, service: Service, email: str = "") -> None:
         self.service = service
         # an address of their own, as people have: what is counted for each must not add up over the stories
-        home = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}"
+        self.home = home = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}"
         self.client = service.client(home, follow_redirects=True, headers={"origin": service.url})
         self.email = email or f"{unique('vera')}@example.org"
 

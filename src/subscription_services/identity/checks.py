@@ -15,7 +15,7 @@ from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.transaction import ReadTransaction
 
-from . import model
+from . import binding_checks, model
 from .codes import STEP
 from .configured import rules
 from .errors import LinkUsed, WrongCode, WrongCredentials
@@ -48,6 +48,7 @@ def checks() -> list[Check]:
             "must hold neither token, only its digest.",
             tokens_are_random, OFTEN,
         ),
+        binding_checks.check(),
         Check(
             "auth.inactivity",
             "A probe account signs in; its session is looked up as if the time without use, and then the whole time "

@@ -15,6 +15,10 @@ from .settings import IdentitySettings
 class Rules:
     cost: int
     idle: timedelta
+    keyless_idle: timedelta
+    bound: timedelta
+    bind: timedelta
+    grace: timedelta
     absolute: timedelta
     link: timedelta
     reset: timedelta
@@ -31,7 +35,10 @@ def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
         raise SettingsError(f"SUBS_IDENTITY_BCRYPT_COST must be {MINIMUM_COST} or more.")
     _rules[:] = [
         Rules(
-            max(cost, 4), timedelta(minutes=settings.idle_minutes), timedelta(hours=settings.session_hours),
+            max(cost, 4), timedelta(minutes=settings.idle_minutes),
+            timedelta(minutes=min(settings.keyless_idle_minutes, settings.idle_minutes)),
+            timedelta(minutes=settings.bound_minutes), timedelta(seconds=settings.bind_seconds),
+            timedelta(seconds=settings.bind_grace_seconds), timedelta(hours=settings.session_hours),
             timedelta(hours=settings.link_hours), timedelta(minutes=settings.reset_minutes),
             timedelta(minutes=settings.code_minutes),
         )

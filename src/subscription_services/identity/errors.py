@@ -78,3 +78,24 @@ class NotStarted(Conflict):
 class Compulsory(Refusal):
     code = "second-factor-compulsory"
     message = "Two-factor sign-in is compulsory for team members."
+
+
+class BadProof(Invalid):
+    code = "bad-proof"
+    message = "That is no proof of a key: a JWS of type dbsc+jwt, ES256, that signs our challenge."
+
+
+class StaleProof(Refusal):
+    """`challenge` is what is to be signed instead."""
+
+    code = "stale-proof"
+    message = "The proof signs another challenge than the one that is open."
+
+    def __init__(self, challenge: str = "") -> None:
+        super().__init__()
+        self.challenge = challenge
+
+
+class WrongKey(Refusal):
+    code = "wrong-key"
+    message = "Another key than the session's own signed. The session is ended."

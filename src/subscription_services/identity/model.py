@@ -34,6 +34,15 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+class Held(StrEnum):
+    """What a session is bound to besides its token."""
+
+    PROGRAM = "program"  # signed in over the API or at a terminal: a token in a header, no cookie that a jar could hold
+    NETWORK = "network"  # a browser without a key: its network and what it says of itself
+    SCRIPT = "script"  # a key that our script made in the browser and that cannot be taken out
+    DEVICE = "device"  # a key that the browser itself keeps (Device Bound Session Credentials)
+
+
 class Purpose(StrEnum):
     """What a link in a letter proves or allows."""
 
@@ -86,6 +95,35 @@ session = Table(
     info=personal("account"),
 )
 Index(None, session.c.account, session.c.ended_at)
+
+binding = Table(
+    "identity_binding",
+    metadata,
+    Column("session", String(48), ForeignKey("identity_session.id"), primary_key=True),
+    Column("held", String(16), nullable=False),
+    Column("network", LargeBinary, nullable=False),  # keyed digest of address block and browser
+    Column("handle", String(43), nullable=False, unique=True),  # what the browser calls the session; in no cookie
+    Column("offer", LargeBinary, unique=True),  # digest of the challenge that a first key has to sign, while it is open
+    Column("offer_until", Instant),
+    Column("nonce", LargeBinary),  # makes the challenge that the next proof has to sign
+    Column("nonce_until", Instant),
+    Column("key", String(300)),  # JWK (RFC 7517), the public half
+    Column("thumbprint", String(43)),  # RFC 7638
+    Column("digest", LargeBinary),  # of the short-lived cookie
+    Column("until", Instant),
+    Column("earlier_digest", LargeBinary),  # of the one before, for requests that are on their way
+    Column("earlier_until", Instant),
+    Column("bound_at", Instant),
+    CheckConstraint("held IN ('program', 'network', 'script', 'device')", name="held"),
+    CheckConstraint(
+        "(held IN ('script', 'device')) = (key IS NOT NULL AND thumbprint IS NOT NULL AND digest IS NOT NULL"
+        " AND until IS NOT NULL AND bound_at IS NOT NULL)",
+        name="held_by_key",
+    ),
+    CheckConstraint("(offer IS NULL) = (offer_until IS NULL)", name="offer_ends"),
+    CheckConstraint("(nonce IS NULL) = (nonce_until IS NULL)", name="nonce_ends"),
+    CheckConstraint("(earlier_digest IS NULL) = (earlier_until IS NULL)", name="earlier_ends"),
+)
 
 totp = Table(
     "identity_totp",

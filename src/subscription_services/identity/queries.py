@@ -16,8 +16,9 @@ from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.storage import Prepared, open_row
 
 from . import model
+from .bindings import Binding
 from .configured import rules
-from .model import Kind, State
+from .model import Held, Kind, State
 from .tokens import digest
 
 EMAIL_INDEX = "identity.email"
@@ -34,12 +35,21 @@ _SESSION = (
     )
 )  # fmt: skip
 _BY_DIGEST = Prepared(
-    _SESSION.where(model.session.c.digest == bindparam("digest")).add_columns(
+    _SESSION.join(model.binding, model.binding.c.session == model.session.c.id)
+    .where(model.session.c.digest == bindparam("digest"))
+    .add_columns(
         model.session.c.digest,
         model.session.c.last_used_at,
         model.session.c.idle_until,
         model.account.c.email,
         model.account.c.name,
+        model.binding.c.held,
+        model.binding.c.network,
+        model.binding.c.digest.label("bound"),
+        model.binding.c.until,
+        model.binding.c.earlier_digest,
+        model.binding.c.earlier_until,
+        model.binding.c.bound_at,
     )
 )
 _BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
@@ -81,6 +91,7 @@ class SignedInPerson(SessionFacts):
     email: str
     name: str
     touch_due: bool
+    bound: Binding
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -129,8 +140,11 @@ def resolve_session(connection: Connection, keys: Keys, token: str, now: datetim
     email = keys.unseal(row.account, "identity.account.email", row.account, row.email).decode()
     name = keys.unseal(row.account, "identity.account.name", row.account, row.name).decode()
     due = now - row.last_used_at > (row.idle_until - row.last_used_at) / 10 or now - row.last_used_at < timedelta(0)
+    bound = Binding(
+        Held(row.held), row.network, row.bound, row.until, row.earlier_digest, row.earlier_until, row.bound_at
+    )  # fmt: skip
     return SignedInPerson(
-        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due
+        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due, bound
     )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from subscription_services.kernel.transaction import Transaction
 from subscription_services.storage import insert_row
 
 from . import model
+from .bindings import network_of, offer_of
 from .configured import rules
+from .model import Held
 from .queries import idle_of
 from .tokens import digest, new_token
 
@@ -20,15 +22,21 @@ from .tokens import digest, new_token
 def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: bool) -> tuple[str, str]:
     """A new session; returns its id and its token, which is not kept."""
     token, identifier = new_token(ctx.random), ctx.ids.new("ses")
+    held = Held.NETWORK if ctx.origin.channel == "page" else Held.PROGRAM
     insert_row(
         tx, model.session,
         {
             "id": identifier, "account": account, "digest": digest(token), "user_agent": ctx.origin.user_agent,
             "address": ctx.origin.address, "second_factor": second_factor, "created_at": ctx.now,
             "signed_in_at": ctx.now, "last_used_at": ctx.now,
-            "idle_until": ctx.now + idle_of_account(tx, account), "ends_at": ctx.now + rules().absolute,
+            "idle_until": ctx.now + idle_of_account(tx, account, held), "ends_at": ctx.now + rules().absolute,
         },
     )  # fmt: skip
+    bound = {
+        "session": identifier, "held": held, "handle": new_token(ctx.random),
+        "network": network_of(tx.keys, ctx.origin), **(_offer(tx, ctx, token) if held == Held.NETWORK else {}),
+    }  # fmt: skip
+    tx.connection.execute(model.binding.insert().values(bound))
     return identifier, token
 
 
@@ -37,6 +45,8 @@ def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor:
     token = new_token(ctx.random)
     values = {"digest": digest(token), "signed_in_at": ctx.now, "second_factor": second_factor}
     tx.connection.execute(update(model.session).where(model.session.c.id == session).values(values))
+    keyless = update(model.binding).where(model.binding.c.session == session, model.binding.c.held == Held.NETWORK)
+    tx.connection.execute(keyless.values(network=network_of(tx.keys, ctx.origin), **_offer(tx, ctx, token)))
     use_session(tx, ctx, session)
     return token
 
@@ -44,16 +54,25 @@ def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor:
 def use_session(tx: Transaction, ctx: Context, session: str) -> None:
     """Note that an open session is in use, so that it does not end for inactivity."""
     mine = (model.session.c.id == session, model.session.c.ended_at.is_(None))
-    account = tx.connection.execute(select(model.session.c.account).where(*mine)).scalar()
-    if account is not None:
-        values = {"last_used_at": ctx.now, "idle_until": ctx.now + idle_of_account(tx, account)}
+    wanted = select(model.session.c.account, model.binding.c.held).join(
+        model.binding, model.binding.c.session == model.session.c.id
+    )
+    row = tx.connection.execute(wanted.where(*mine)).one_or_none()
+    if row is not None:
+        values = {"last_used_at": ctx.now, "idle_until": ctx.now + idle_of_account(tx, row.account, row.held)}
         tx.connection.execute(update(model.session).where(*mine).values(values))
 
 
-def idle_of_account(tx: Transaction, account: str) -> timedelta:
-    """How long the account's sessions may stay without use."""
+def idle_of_account(tx: Transaction, account: str, held: str) -> timedelta:
+    """How long the account's sessions of this kind may stay without use; shorter where no key holds them."""
     chosen = select(model.account.c.idle_minutes).where(model.account.c.id == account)
-    return idle_of(tx.connection.execute(chosen).scalar())
+    idle = idle_of(tx.connection.execute(chosen).scalar())
+    return min(idle, rules().keyless_idle) if held == Held.NETWORK else idle
+
+
+def _offer(tx: Transaction, ctx: Context, token: str) -> dict[str, Any]:
+    """What the first key of this session has to sign, and until when; see `bindings.offer_of`."""
+    return {"offer": digest(offer_of(tx.keys, token)), "offer_until": ctx.now + rules().bind}
 
 
 def end_sessions(tx: Transaction, ctx: Context, account: str, reason: str, *where: Any) -> int:

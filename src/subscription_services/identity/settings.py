@@ -26,6 +26,22 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session_hours: Annotated[
         int, Meta(ge=1, le=720), Says("A session ends after so many hours in any case.")
     ] = 12  # fmt: skip
+    keyless_idle_minutes: Annotated[
+        int, Meta(ge=1, le=1440),
+        Says("The same for a browser that holds no key, as without JavaScript. Longer helps thieves in its network."),
+    ] = 15  # fmt: skip
+    bound_minutes: Annotated[
+        int, Meta(ge=3, le=60),
+        Says("For how long a browser's key is believed before it must sign again; a copied cookie works no longer."),
+    ] = 10  # fmt: skip
+    bind_seconds: Annotated[
+        int, Meta(ge=10, le=600),
+        Says("How long after signing in a browser can register its key. Longer helps who copied its cookies by then."),
+    ] = 120  # fmt: skip
+    bind_grace_seconds: Annotated[
+        int, Meta(ge=0, le=60),
+        Says("How long after that its pages are still shown without proof, in its network: they were on their way."),
+    ] = 10  # fmt: skip
     link_hours: Annotated[
         int, Meta(ge=1, le=168), Says("How long a link that proves an address works.")
     ] = 24  # fmt: skip

@@ -17,6 +17,8 @@ class Origin:
     address: str = ""
     user_agent: str = ""
     channel: str = "internal"
+    hints: str = ""
+    """What the browser adds of itself in each request (Client Hints of low entropy): platform and whether mobile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,13 @@ class NotSignedIn(Refusal):
     message = "Sign in to do this."
 
 
+class SessionUnbound(NotSignedIn):
+    """The session goes on; this request alone is refused."""
+
+    code = "session-unbound"
+    message = "This browser has not shown lately that the session is its own. Nothing was changed."
+
+
 class StepUpNeeded(Refusal):
     code = "step-up-needed"
     message = "Confirm that it is you: sign in again to do this."

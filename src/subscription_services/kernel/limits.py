@@ -43,6 +43,11 @@ def source_of(address: str) -> str:
     return _network(address, 32, IPV6_SITE)
 
 
+def block_of(address: str) -> str:
+    """The network that an address stands in: /24, or /48."""
+    return _network(address, IPV4_BLOCK, IPV6_BLOCK)
+
+
 def _key(
     kernel: Kernel, operation: Operation, limit: Limit | GrowingLimit, ctx: Context, request: msgspec.Struct
 ) -> str:  # fmt: skip
@@ -52,7 +57,7 @@ def _key(
         case "address":
             return source_of(ctx.origin.address) or "none"
         case "block":
-            return _network(ctx.origin.address, IPV4_BLOCK, IPV6_BLOCK) or "none"
+            return block_of(ctx.origin.address) or "none"
         case "actor":
             return ctx.actor.id
         case "all":

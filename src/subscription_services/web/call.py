@@ -30,6 +30,7 @@ __all__ = ["ELSEWHERE", "Call", "Navigation", "RouteInfo", "Site", "Submitted", 
 # these are solved on another page, not by typing something else into this one
 ELSEWHERE = (
     errors.NotSignedIn,
+    errors.SessionUnbound,
     errors.StepUpNeeded,
     errors.SecondFactorNeeded,
     errors.ApprovalNeeded,
@@ -39,10 +40,14 @@ ELSEWHERE = (
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who a request comes from. `person` is how the header names them; nobody is Anonymous."""
+    """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
+
+    `held` says what their session is bound to; `refused` why it is not believed, where that matters."""
 
     actor: Actor = field(default_factory=Anonymous)
     person: Person | None = None
+    held: str = ""
+    refused: errors.DomainError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ class Site:
         token = state.get("csrf_token")
         return PageContext(
             path=request.scope["path"], nonce=state.get("nonce", ""), csrf=token() if token else "",
-            new_key=lambda: ids.new("idk"), person=visitor.person, nav=links.main, account_nav=links.account,
+            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, nav=links.main,
+            account_nav=links.account,
             footer=links.footer, notices=notices.shown(request), sandbox=self.sandbox, mailbox_url=self.mailbox_url,
             product=self.product, sign_out_path=self.sign_out_path, request_id=state.get("request_id", ""),
         )  # fmt: skip

@@ -21,4 +21,5 @@ def origin_of(request: Request, channel: str) -> Origin:
     if address is None:
         client = request.scope.get("client")
         address = client[0] if client else ""
-    return Origin(address=address, user_agent=(header_of(request, b"user-agent") or "")[:300], channel=channel)
+    hints = f"{header_of(request, b'sec-ch-ua-platform') or ''} {header_of(request, b'sec-ch-ua-mobile') or ''}".strip()
+    return Origin(address, (header_of(request, b"user-agent") or "")[:300], channel, hints[:60])

@@ -75,13 +75,16 @@ def _no_key() -> str:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """Reader, navigation and protections of one answer. `new_key` mints an idempotency key per form."""
+    """Reader, navigation and protections of one answer. `new_key` mints an idempotency key per form.
+
+    `held` says what the reader's session is bound to: a script of ours keeps a key where the browser does not."""
 
     path: str = "/"
     nonce: str = ""
     csrf: str = ""
     new_key: Callable[[], str] = _no_key
     person: Person | None = None
+    held: str = ""
     nav: tuple[NavItem, ...] = ()
     account_nav: tuple[NavItem, ...] = ()
     footer: tuple[NavItem, ...] = ()

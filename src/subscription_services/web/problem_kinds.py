@@ -30,6 +30,12 @@ _ALL = (
         "Sign in, or send a valid token as “Authorization: Bearer …”.", remedy_link="Sign in",
     ),
     ProblemKind(
+        "session-unbound", 401, "One moment: is this still your browser?",
+        "The session belongs to one browser, and this request did not show that it comes from there.",
+        "Let the browser show its key and repeat the request, or sign in. Programs sign in over the API themselves.",
+        repeat=True, remedy_link="Check this browser",
+    ),
+    ProblemKind(
         "step-up-needed", 401, "Please confirm that it is you", "This needs a sign-in from the last minutes.",
         "Sign in again, then repeat the request (RFC 9470).", remedy_link="Confirm",
     ),
@@ -119,6 +125,7 @@ BY_CLASS: dict[type[Exception], str] = {
     errors.IdempotencyMismatch: "idempotency-mismatch",
     errors.Refusal: "refused",
     errors.NotSignedIn: "not-signed-in",
+    errors.SessionUnbound: "session-unbound",
     errors.StepUpNeeded: "step-up-needed",
     errors.SecondFactorNeeded: "second-factor-needed",
     errors.ApprovalNeeded: "approval-needed",

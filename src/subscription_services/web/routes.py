@@ -182,6 +182,8 @@ async def _answer(site: Site, route: Route, request: Request) -> Response:
     try:
         if not route.anonymous:
             visitor = await site.visitor(request)
+            if visitor.refused is not None and route.operation is not None and not route.operation.public:
+                raise visitor.refused
         response = await route.handler(Call(site, route, request, visitor))
         if response.status_code >= 400:
             await note_attempt(site.kernel, request, route.operation, visitor.actor, response.status_code)

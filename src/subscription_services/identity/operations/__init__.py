@@ -2,10 +2,10 @@
 
 from subscription_services.kernel.operations import operations_of
 
-from . import devices, people, profile, reset, second_factor, sign_in, sign_up, unlock
+from . import binding, devices, people, profile, reset, second_factor, sign_in, sign_up, unlock
 
 OPERATIONS = tuple(
     item
-    for module in (sign_up, sign_in, reset, unlock, second_factor, devices, profile, people)
+    for module in (sign_up, sign_in, binding, reset, unlock, second_factor, devices, profile, people)
     for item in operations_of(module)
 )

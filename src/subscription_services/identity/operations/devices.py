@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from subscription_services.identity import model
 from subscription_services.identity.configured import rules
 from subscription_services.identity.fields import Id
-from subscription_services.identity.sessions import end_sessions, owner_of_session
+from subscription_services.identity.sessions import end_sessions, idle_of_account, owner_of_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid
@@ -47,7 +47,8 @@ class Idle(msgspec.Struct, frozen=True):
 
 
 class Device(msgspec.Struct, frozen=True):
-    """`browser` is what the browser said of itself; `here` marks the session that asks."""
+    """`browser` is what the browser said of itself; `here` marks the session that asks;
+    `binding` is device, script, network or program: what a copy of its cookies would lack."""
 
     id: str
     browser: str
@@ -57,12 +58,15 @@ class Device(msgspec.Struct, frozen=True):
     last_used_at: datetime
     ends_at: datetime
     here: bool
+    binding: str
 
 
 @operation("identity.devices", by=OWN)
 def devices(tx: ReadTransaction, ctx: Context, request: ListDevices) -> Seen[list[Device]]:
     """Every open session of one's account, the newest use first."""
-    open_ones = select(model.session).where(
+    open_ones = select(model.session, model.binding.c.held).join(
+        model.binding, model.binding.c.session == model.session.c.id
+    ).where(
         model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None), model.session.c.ends_at > ctx.now,
         model.session.c.last_used_at > ctx.now - rules().idle, model.session.c.idle_until > ctx.now,
     )  # fmt: skip
@@ -73,6 +77,7 @@ def devices(tx: ReadTransaction, ctx: Context, request: ListDevices) -> Seen[lis
             Device(
                 opened["id"], opened["user_agent"], opened["address"], opened["second_factor"], opened["signed_in_at"],
                 opened["last_used_at"], opened["ends_at"], opened["id"] == getattr(ctx.actor, "session", ""),
+                row.held,
             )
         )  # fmt: skip
     return Seen(found)
@@ -102,10 +107,10 @@ def choose_idle(tx: Transaction, ctx: Context, request: ChooseIdle) -> Change[Id
         raise Invalid(text, fields={"minutes": text})
     values = {"idle_minutes": request.minutes}
     tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
-    mine = select(model.session.c.id, model.session.c.last_used_at).where(
-        model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None)
-    )  # fmt: skip
+    mine = select(model.session.c.id, model.session.c.last_used_at, model.binding.c.held).join(
+        model.binding, model.binding.c.session == model.session.c.id
+    ).where(model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None))  # fmt: skip
     for row in tx.connection.execute(mine).all():
-        until = {"idle_until": row.last_used_at + timedelta(minutes=request.minutes)}
+        until = {"idle_until": row.last_used_at + idle_of_account(tx, ctx.actor.id, row.held)}
         tx.connection.execute(update(model.session).where(model.session.c.id == row.id).values(until))
     return Change(None, Idle(request.minutes), details={"minutes": request.minutes})

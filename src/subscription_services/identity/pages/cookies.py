@@ -11,6 +11,10 @@ SESSION_COOKIE = "__Host-session"
 CHALLENGE_COOKIE = "__Host-challenge"
 BEGINNER_COOKIE = "__Host-sign-up"
 DEVICE_COOKIE = "__Host-device"
+DEVICE_PROOF = "__Host-bound"
+SCRIPT_PROOF = "__Host-key"
+ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
+"""Of the cookies that show a key; the browser compares them with what it was told at registration."""
 _DEVICE_SECONDS = 180 * 86_400
 _CLEAR = '"cache", "storage"'
 
@@ -59,11 +63,27 @@ def challenge_of(request: Request) -> str:
     return request.cookies.get(CHALLENGE_COOKIE, "")
 
 
+def keep_device_proof(response: Response, cookie: str) -> None:
+    """What the browser itself keeps fresh."""
+    _keep_proof(response, DEVICE_PROOF, cookie)
+
+
+def keep_script_proof(response: Response, cookie: str) -> None:
+    """What our script keeps fresh."""
+    _keep_proof(response, SCRIPT_PROOF, cookie)
+
+
+def _keep_proof(response: Response, name: str, cookie: str) -> None:
+    seconds = int(rules().bound.total_seconds())
+    response.headers.append("Set-Cookie", f"{name}={cookie}; Max-Age={seconds}; {ATTRIBUTES}")
+
+
 def forget_challenge(response: Response) -> None:
     response.delete_cookie(CHALLENGE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
 
 
 def forget_session(response: Response) -> None:
     """Sign the browser out and let it drop what it kept of our pages (Clear Site Data)."""
-    response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+    for name in (SESSION_COOKIE, DEVICE_PROOF, SCRIPT_PROOF):
+        response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = _CLEAR

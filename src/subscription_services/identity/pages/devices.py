@@ -18,6 +18,12 @@ from .sign_in import to_confirm
 
 ENDED = notices.declare("session-ended", "success", "That device is signed out.")
 OTHERS_ENDED = notices.declare("other-sessions-ended", "success", "Every other device is signed out.")
+BOUND = {
+    "device": "To this device's key, by the browser itself",
+    "script": "To a key in this browser",
+    "network": "Only to its network. Turn on JavaScript and sign in again to bind it to the browser.",
+    "program": "To nothing: a program that keeps its own token",
+}
 IDLE_CHOSEN = notices.declare("idle-chosen", "success", "Your sessions end after that time without use.")
 TIMES = (5, 10, 15, 30, 60, 120)
 PAGE = 100
@@ -32,7 +38,9 @@ async def show_devices(call: Call) -> Response:
     times = [(str(minutes), _minutes(minutes)) for minutes in sorted({*TIMES, me.idle_minutes, me.idle_longest})
              if minutes <= me.idle_longest]  # fmt: skip
     form = FormState({"minutes": str(me.idle_minutes)})
-    return call.render("identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now, times=times, form=form)
+    return call.render(
+        "identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now, times=times, form=form, bound=BOUND
+    )  # fmt: skip
 
 
 def _minutes(count: int) -> str:

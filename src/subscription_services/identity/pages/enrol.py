@@ -12,6 +12,7 @@ from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
+from .binding import offer_binding
 from .cookies import keep_session
 from .sign_up import LINK_ERRORS, link_problem
 
@@ -41,6 +42,7 @@ async def enrol(call: Call) -> Response:
         return call.render("identity/enrol.html", done.status, form=done.form, shortest=SHORTEST)
     response = call.go("/account/two-factor", WELCOME)
     keep_session(response, done.answer.token)
+    offer_binding(call, response, done.answer.token)
     return response
 
 

@@ -13,7 +13,8 @@ from .browsers import browser_in_words
 
 WORDS = {
     "identity.sign_up": "Account opened", "identity.resend_verification": "Another letter asked for",
-    "identity.choose_idle": "Time without use changed",
+    "identity.choose_idle": "Time without use changed", "identity.bind_device": "Session bound to a device's key",
+    "identity.renew_device": "Device showed its key", "identity.prove_key": "Browser showed its key",
     "identity.ask_unlock": "Asked to sign in without waiting", "identity.unlock": "A browser may try without waiting",
     "identity.ask_reset": "A new password asked for", "identity.reset_password": "New password set with a link",
     "identity.verify_address": "Address confirmed", "identity.issue_link": "Link made for a letter",
@@ -43,6 +44,7 @@ WORDS = {
     "billing.letter_facts": "Invoice read, to write you a letter",
     "mail.record_sent": "Letter sent", "mail.record_failed": "Letter could not be sent",
     "mail.record_not_needed": "Letter no longer needed", "mail.retry": "Letter tried again",
+    "access.my_permissions": "Looked at own permissions",
     "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
 }  # fmt: skip
 # looks at one's own pages: worth knowing that they happened, not worth a line each
@@ -58,6 +60,8 @@ REASONS = {
     "wrong-code": "the code was wrong", "sign-in-ended": "it took too long",
     "too-many": "there were too many tries", "too-many-codes": "there were too many wrong codes",
     "step-up-needed": "it had to be confirmed with the password first",
+    "wrong-key": "another key signed, so the session was ended", "stale-proof": "the proof was an old one",
+    "bad-proof": "what came was no proof", "session-unbound": "the browser did not show its key",
     "link-used": "the link was used already", "link-expired": "the link had expired",
     "not-found": "there was nothing of that name", "not-signed-in": "nobody was signed in",
 }  # fmt: skip
@@ -66,6 +70,8 @@ REFUSED = {
     "identity.confirm_it_is_me": "Confirmation refused",
     "identity.confirm_totp": "Code refused while setting up two-factor sign-in",
     "identity.change_password": "Change of password refused",
+    "identity.bind_device": "Key of a device refused", "identity.renew_device": "Key of a device refused",
+    "identity.prove_key": "Key of a browser refused",
 }  # fmt: skip
 _SYMBOLS = {"identity": "shield", "subscriptions": "repeat", "billing": "card", "mail": "mail", "access": "people"}
 

@@ -16,6 +16,7 @@ from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
+from .binding import offer_binding
 from .cookies import (
     challenge_of,
     device_of,
@@ -59,6 +60,7 @@ async def sign_in(call: Call) -> Response:
         return response
     response = call.go(wanted)
     keep_session(response, done.answer.token)
+    offer_binding(call, response, done.answer.token)
     keep_device(response, done.answer.device)
     return response
 
@@ -91,6 +93,7 @@ async def sign_in_code(call: Call) -> Response:
         return _code_form(call, done.form, done.status)
     response = call.go(wanted)
     keep_session(response, done.answer.token)
+    offer_binding(call, response, done.answer.token)
     keep_device(response, done.answer.device)
     return response
 
@@ -133,6 +136,7 @@ async def confirm(call: Call) -> Response:
         return await _confirm_form(call, done.form, done.status)
     response = call.go(call.next_or(HOME), IT_IS_YOU)
     keep_session(response, done.answer.token)
+    offer_binding(call, response, done.answer.token)
     return response
 
 

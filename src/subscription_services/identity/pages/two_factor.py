@@ -17,6 +17,7 @@ from subscription_services.web.render import qr, render
 from subscription_services.web.routes import Route, get, post
 
 from .account import soon_stale
+from .binding import offer_binding
 from .cookies import keep_session
 from .sign_in import to_confirm
 
@@ -110,6 +111,7 @@ def _codes(call: Call, made: ops.RecoveryCodes, *, again: bool = False) -> Respo
     response = render("identity/recovery_codes.html", view, codes=made.codes, again=again)
     if made.token:
         keep_session(response, made.token)
+        offer_binding(call, response, made.token)
     return response
 
 
