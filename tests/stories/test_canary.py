@@ -29,11 +29,12 @@ def opened(data: Path, copy: Path) -> bytes:
     connection = sqlcipher3.connect(str(copy))
     try:
         connection.execute(f"PRAGMA key = \"x'{read_root(data / 'keys' / 'root.key').store_key().hex()}'\"")
-        text = "\n".join(connection.iterdump())
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        rows = [row for name in tables for row in connection.execute(f'SELECT * FROM "{name}"')]
     finally:
         connection.close()
-    assert "CREATE TABLE data_key" in text
-    return text.encode("utf-8", "surrogateescape")
+    assert "data_key" in tables and rows
+    return b"\n".join(item if isinstance(item, bytes) else str(item).encode() for row in rows for item in row)
 
 
 def test_nothing_that_was_typed_stands_in_a_file(tmp_path: Path, browser: Browser) -> None:
