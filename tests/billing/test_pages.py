@@ -140,4 +140,4 @@ def test_the_webhook_settles_and_a_forged_one_is_refused(shop: Shop) -> None:
     shop.world.run_jobs(2)
     assert shop.payment(str(started.payment)).state is PaymentState.PAID
     outcomes = [event.outcome for event in shop.world.events("billing.receive_event")]
-    assert outcomes == [Outcome.REFUSED, Outcome.SUCCESS, Outcome.SUCCESS]
+    assert outcomes == [Outcome.FAILED, Outcome.SUCCESS, Outcome.SUCCESS]
