@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from subscription_services.testing import PostgresServer, World, find_postgres, prepared_template
 
 CI = os.environ.get("CI") == "true"
+# on CI the same examples each time, so that a red run is about the change; here new ones each time, to find more
+settings.register_profile("house", deadline=None, derandomize=CI)
+settings.load_profile("house")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

@@ -68,6 +68,9 @@ def test_every_check_finds_its_promise_kept_and_can_run_again(world: World, tmp_
     names = [name for name in BY_PROMISE if name != "auth.bcrypt"]
     for _ in range(2):
         seen = dict(zip(names, found(world, tmp_path, *names), strict=True))
+        unclear = [name for name in names if seen[name].verdict is Verdict.COULD_NOT_CHECK]
+        # "could not check" is said when an answer failed to come on a busy machine; the schedule tries again as well
+        seen |= dict(zip(unclear, found(world, tmp_path, *unclear), strict=True))
         assert {name: item.verdict for name, item in seen.items()} == dict.fromkeys(names, Verdict.KEPT), seen
         world.clock.advance(minutes=16)
 
