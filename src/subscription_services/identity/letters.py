@@ -33,62 +33,25 @@ async def _recipient(kernel: Kernel, identifier: str) -> Recipient | None:
     return await kernel.store.read(read)
 
 
-async def _verify(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-    found = await _recipient(kernel, account)
-    if found is None or found[2] != State.UNVERIFIED:
-        return None
-    made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.VERIFY))
-    return Letter(
-        found[0], f"Confirm your address for {site.product}",
-        # without the name: nobody has proved this address, and a stranger could have typed anything as the name
-        f"Hello,\n\nplease confirm that this address is yours:\n\n{site.public_url}/verify?token={made.token}\n\n"
-        "The link works once and for a limited time. If you did not ask for an account, ignore this letter: without "
-        f"the confirmation nothing happens.\n\n{site.product}\n{site.contact}\n",
-    )  # fmt: skip
+Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
 
 
-async def _enrolment(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-    found = await _recipient(kernel, account)
-    if found is None or found[2] != State.INVITED:
-        return None
-    made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.ENROL))
-    return Letter(
-        found[0], f"Join the team of {site.product}",
-        f"Hello {found[1]},\n\nyou are invited to the team. Set your password and second factor here:\n\n"
-        f"{site.public_url}/enrol?token={made.token}\n\nThe link works once.\n\n{site.product}\n",
-    )  # fmt: skip
+def _linked(purpose: Purpose, state: State, subject: str, text: str) -> Compose:
+    """A letter with a link for one use, to an account in that state only; texts may use {product}, {name}, {link}."""
+
+    async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+        found = await _recipient(kernel, account)
+        if found is None or found[2] != state:
+            return None
+        made = await perform(kernel, issue_link, ACTOR, IssueLink(account, purpose))
+        link = f"{site.public_url}/{purpose.value}?token={made.token}"
+        body = text.format(product=site.product, name=found[1], link=link)
+        return Letter(found[0], subject.format(product=site.product), f"{body}\n\n{site.product}\n{site.contact}\n")
+
+    return compose
 
 
-async def _reset(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-    """Only to an address that was proved."""
-    found = await _recipient(kernel, account)
-    if found is None or found[2] != State.ACTIVE:
-        return None
-    made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.RESET))
-    return Letter(
-        found[0], f"Set a new password for {site.product}",
-        f"Hello {found[1]},\n\nsomebody (perhaps you) asked for a new password. Set it here:\n\n"
-        f"{site.public_url}/reset?token={made.token}\n\nThe link works once and for a short time. A second factor "
-        "stays on and is asked for as before. If you did not ask, ignore this letter: your password stays as it is.\n\n"
-        f"{site.product}\n{site.contact}\n",
-    )  # fmt: skip
-
-
-async def _unlock(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-    found = await _recipient(kernel, account)
-    if found is None or found[2] != State.ACTIVE:
-        return None
-    made = await perform(kernel, issue_link, ACTOR, IssueLink(account, Purpose.UNLOCK))
-    return Letter(
-        found[0], f"Sign in to {site.product} without waiting",
-        f"Hello {found[1]},\n\nafter several wrong passwords the next try has to wait. Open this link in your "
-        f"browser, and it may try at once:\n\n{site.public_url}/unlock?token={made.token}\n\nIt works once and for a "
-        "short time; your password is still needed. If you did not ask for this, ignore the letter, and turn on "
-        f"two-factor sign-in if you have not yet.\n\n{site.product}\n{site.contact}\n",
-    )  # fmt: skip
-
-
-def _told(subject: str, text: str) -> Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]:
+def _told(subject: str, text: str) -> Compose:
     """A letter that only tells; `text` may use {url}."""
 
     async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
@@ -105,10 +68,35 @@ _NOT_YOU = (
     "If that was not you, sign in at once, change your password and end all other sessions:\n\n{url}/account/devices"
 )
 LETTERS = (
-    LetterKind("identity.verify_address", _verify),
-    LetterKind("identity.enrolment", _enrolment),
-    LetterKind("identity.reset_password", _reset),
-    LetterKind("identity.unlock", _unlock),
+    LetterKind(
+        "identity.verify_address",
+        # without the name: nobody has proved this address, and a stranger could have typed anything as the name
+        _linked(Purpose.VERIFY, State.UNVERIFIED, "Confirm your address for {product}",
+                "Hello,\n\nplease confirm that this address is yours:\n\n{link}\n\nThe link works once and for a "
+                "limited time. If you did not ask for an account, ignore this letter: without the confirmation nothing "
+                "happens."),
+    ),
+    LetterKind(
+        "identity.enrolment",
+        _linked(Purpose.ENROL, State.INVITED, "Join the team of {product}",
+                "Hello {name},\n\nyou are invited to the team. Set your password and second factor here:\n\n{link}\n\n"
+                "The link works once."),
+    ),
+    LetterKind(
+        "identity.reset_password",
+        _linked(Purpose.RESET, State.ACTIVE, "Set a new password for {product}",
+                "Hello {name},\n\nsomebody (perhaps you) asked for a new password. Set it here:\n\n{link}\n\nThe link "
+                "works once and for a short time. A second factor stays on and is asked for as before. If you did not "
+                "ask, ignore this letter: your password stays as it is."),
+    ),
+    LetterKind(
+        "identity.unlock",
+        _linked(Purpose.UNLOCK, State.ACTIVE, "Sign in to {product} without waiting",
+                "Hello {name},\n\nafter several wrong passwords the next try has to wait. Open this link in your "
+                "browser, and it may try at once:\n\n{link}\n\nIt works once and for a short time; your password "
+                "is still needed. If you did not ask for this, ignore the letter, and turn on two-factor sign-in if "
+                "you have not yet."),
+    ),
     LetterKind(
         "identity.already_registered",
         _told("You already have an account",

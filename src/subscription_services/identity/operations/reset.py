@@ -10,9 +10,9 @@ from sqlalchemy import update
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import LinkInvalid, LinkUsed
-from subscription_services.identity.fields import Email, Secret, Token, clean_email
+from subscription_services.identity.fields import Email, Secret, Token
 from subscription_services.identity.model import Purpose, State
-from subscription_services.identity.queries import account_by_email, account_by_id
+from subscription_services.identity.queries import account_by_id
 from subscription_services.identity.sessions import end_challenges, end_sessions
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Limit, Prepared, Public, operation
@@ -20,7 +20,7 @@ from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row
 
-from .sign_up import NOBODY, Accepted, Verified, check_strength, end_links, look_at_link, use_link
+from .sign_up import Accepted, Verified, check_strength, end_links, look_at_link, use_link, write_to
 
 
 class AskReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,10 +46,7 @@ class ChosenPassword:
 )  # fmt: skip
 def ask_reset(tx: Transaction, ctx: Context, request: AskReset) -> Change[Accepted]:
     """Send a link for a new password to a proved address; answer and work are the same for any address."""
-    found = account_by_email(tx, clean_email(request.email))
-    identifier = str(found.id) if found is not None and found.state == State.ACTIVE else ""
-    tx.outbox.add(SendLetter(letter="identity.reset_password", account=identifier or NOBODY))
-    return Change(None, Accepted(), object=identifier, subject=identifier)
+    return write_to(tx, request.email, State.ACTIVE, "identity.reset_password")
 
 
 def hash_chosen(reading: Reading, ctx: Context, request: ResetPassword) -> ChosenPassword:

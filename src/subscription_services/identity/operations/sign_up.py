@@ -147,10 +147,7 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
 )  # fmt: skip
 def resend_verification(tx: Transaction, ctx: Context, request: ResendVerification) -> Change[Accepted]:
     """Send a new link to an address that is not verified yet; the answer is the same for any address."""
-    found = account_by_email(tx, clean_email(request.email))
-    identifier = str(found.id) if found is not None and found.state == State.UNVERIFIED else ""
-    tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier or NOBODY))
-    return Change(None, Accepted(), object=identifier, subject=identifier)
+    return write_to(tx, request.email, State.UNVERIFIED, "identity.verify_address")
 
 
 def check_beginner(reading: Reading, ctx: Context, request: VerifyAddress) -> Beginner:
@@ -234,6 +231,14 @@ def _renew_probe(tx: Transaction, ctx: Context, found: Row[Any], hashed: HashedP
     for table in (model.recovery_code, model.totp):
         tx.connection.execute(delete(table).where(table.c.account == found.id))
     return Change(None, Verified(found.id), subject=found.id)
+
+
+def write_to(tx: Transaction, email: str, state: State, letter: str) -> Change[Accepted]:
+    """Send the letter if the address has an account in that state; answer and work are the same if not."""
+    found = account_by_email(tx, clean_email(email))
+    identifier = str(found.id) if found is not None and found.state == state else ""
+    tx.outbox.add(SendLetter(letter=letter, account=identifier or NOBODY))
+    return Change(None, Accepted(), object=identifier, subject=identifier)
 
 
 def add_account(

@@ -6,17 +6,16 @@ import msgspec
 
 from subscription_services.identity import model
 from subscription_services.identity.errors import LinkInvalid
-from subscription_services.identity.fields import Email, Token, clean_email
+from subscription_services.identity.fields import Email, Token
 from subscription_services.identity.known import new_device
 from subscription_services.identity.model import Purpose, State
-from subscription_services.identity.queries import account_by_email, account_by_id
+from subscription_services.identity.queries import account_by_id
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Limit, Public, operation
 from subscription_services.kernel.transaction import Transaction
-from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row
 
-from .sign_up import NOBODY, Accepted, use_link
+from .sign_up import Accepted, use_link, write_to
 
 
 class AskUnlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,10 +39,7 @@ class Unlocked(msgspec.Struct, frozen=True):
 )  # fmt: skip
 def ask_unlock(tx: Transaction, ctx: Context, request: AskUnlock) -> Change[Accepted]:
     """Send a link that lifts the lock; answer and work are the same for any address."""
-    found = account_by_email(tx, clean_email(request.email))
-    identifier = str(found.id) if found is not None and found.state == State.ACTIVE else ""
-    tx.outbox.add(SendLetter(letter="identity.unlock", account=identifier or NOBODY))
-    return Change(None, Accepted(), object=identifier, subject=identifier)
+    return write_to(tx, request.email, State.ACTIVE, "identity.unlock")
 
 
 @operation(
