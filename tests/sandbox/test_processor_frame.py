@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FrameLocator, sync_playwright
 
 from tests.sandbox.processes import EMBEDDER, Certificate, Processor, in_files, processor_process
+from tests.seeing import judged
 
 GOOD = {"number": "4242 4242 4242 4242", "expiry": "12 / 34", "cvc": "123", "name": "Ann Example"}
 KEY = "pk_test_sandbox"
@@ -289,10 +289,10 @@ def test_the_form_is_accessible(browser: Browser, processor: Processor, scheme: 
     page = context.new_page()
     query = "&".join(f"{name}={quote(value)}" for name, value in form.items())
     page.goto(f"{processor.url}/frame/payment?{query}")
-    assert Axe().run(page).violations_count == 0
+    assert judged(page).violations_count == 0
     page.get_by_role("button").click()
     page.get_by_text("card number is incomplete").wait_for()
-    found = Axe().run(page)
+    found = judged(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.screenshot(path=tmp_path / f"form-{scheme}.png", full_page=True)

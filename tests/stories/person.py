@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyotp
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request
 
+from tests.seeing import judged
 from tests.stories.running import Service
 
 PASSWORD = "violet-harbour-lantern-58"
@@ -38,7 +38,7 @@ class Person:
         if self.pictures is not None:
             self.page.screenshot(path=str(self.pictures / f"{len(list(self.pictures.iterdir())):02d}-{name}.png"))
         if self.scripts:
-            found = Axe().run(self.page).response["violations"]
+            found = judged(self.page).response["violations"]
             problems = [f"{item['id']}: {[node['html'] for node in item['nodes']][:3]}" for item in found]
             assert problems == [], f"{name} ({self.page.url}): {problems}"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.seeing import judged
 from tests.stories.person import PASSWORD
 from tests.stories.running import Service, eventually
 from tests.stories.visitor import Visitor
@@ -136,8 +136,7 @@ def _matters(text: str) -> bool:
 
 def _problems(page: Page) -> list[str]:
     found = [
-        f"{item['id']} {[node['html'] for node in item['nodes']][:2]}"
-        for item in Axe().run(page).response["violations"]
+        f"{item['id']} {[node['html'] for node in item['nodes']][:2]}" for item in judged(page).response["violations"]
     ]
     sideways = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     if sideways > 0:

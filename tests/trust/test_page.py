@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright
 
 from subscription_services.kernel.checks import Check, Finding, Verdict
 from subscription_services.testing import World
 from subscription_services.trust import PROMISES
+from tests.seeing import judged_later
 from tests.trust.served import Served, through
 from tests.trust.test_status import Room, check
 
@@ -68,7 +68,7 @@ async def _look(served: Served, chromium: str, **settings: Any) -> dict[str, Any
         await page.locator("#transit\\.tls13 summary").click()
         seen["opened"] = await page.locator("#transit\\.tls13 .promise-more").is_visible()
         if settings.get("java_script_enabled", True):
-            seen["axe"] = [item["id"] for item in (await Axe().run(page)).response["violations"]]
+            seen["axe"] = [item["id"] for item in (await judged_later(page)).response["violations"]]
         if PICTURES:
             name = "-".join(str(value) for value in settings.values() if isinstance(value, str | bool)) or "plain"
             width = settings.get("viewport", {}).get("width", 1280)
@@ -77,12 +77,12 @@ async def _look(served: Served, chromium: str, **settings: Any) -> dict[str, Any
         await event.click()
         seen["proof"] = await page.inner_text("main")
         if settings.get("java_script_enabled", True):
-            seen["axe"] += [item["id"] for item in (await Axe().run(page)).response["violations"]]
+            seen["axe"] += [item["id"] for item in (await judged_later(page)).response["violations"]]
         if PICTURES:
             await page.screenshot(path=f"{PICTURES}/proof-{name}-{width}.png", full_page=True)
         await page.goto(f"{url}/security/promises/transit.tls13")
         if settings.get("java_script_enabled", True):
-            seen["axe"] += [item["id"] for item in (await Axe().run(page)).response["violations"]]
+            seen["axe"] += [item["id"] for item in (await judged_later(page)).response["violations"]]
         if PICTURES:
             await page.screenshot(path=f"{PICTURES}/promise-{name}-{width}.png", full_page=True)
         seen["console"] = said

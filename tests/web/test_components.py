@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.edge.listening import Running, running
+from tests.seeing import judged
 
 pytestmark = pytest.mark.browser
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)]
@@ -48,7 +48,7 @@ def open_page(browser: Browser, live: Running, path: str, scheme: str, width: in
 def test_axe_finds_nothing(browser: Browser, live: Running, path: str, scheme: str, width: int) -> None:
     page = open_page(browser, live, path, scheme, width)
     # axe is put in by the test's own driver, past the page's policy
-    found = Axe().run(page)
+    found = judged(page)
     assert found.violations_count == 0, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.context.close()
