@@ -33,8 +33,9 @@ def make_environment(rooms: Mapping[str, Path], assets: Assets) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
         cache_size=-1,
-        extensions=["jinja2.ext.do", Fixed],
+        extensions=["jinja2.ext.do", "jinja2.ext.i18n", Fixed],
     )
+    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]  # put there by the extension
     environment.globals.update(icons=ICONS, statuses=STATES, asset=assets.url, money_text=money_text)
     environment.filters.update(iso=iso, time_text=time_text, date_text=date_text, ago_text=ago_text)
 
