@@ -67,7 +67,7 @@ VERSION = "0.1.0"
 NOBODY = TrustPolicy()
 SLICES: tuple[Slice, ...] = (
     Slice("", HouseSettings), Slice("keys", KeySettings), identity.SETTINGS, mail.SETTINGS, billing.SETTINGS,
-    LEDGER_SETTINGS,
+    LEDGER_SETTINGS, access.SETTINGS,
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
@@ -154,14 +154,16 @@ def _assemble(
         "prepare": ThreadPoolExecutor(4, thread_name_prefix="prepare"),
         "bcrypt": ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="bcrypt"),
     }
+    access_keys = ring.for_caller("access")
     kernel = Kernel(
         registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,
-        authority=access.HouseAuthority(), approvals=access.DatabaseApprovals(),
+        authority=access.HouseAuthority(access_keys), approvals=access.DatabaseApprovals(access_keys),
         limiter=DatabaseLimiter(store, ring.for_caller("storage"), clock), clock=clock, random=random, pools=pools,
         guard=_refuse_card_numbers,
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
     identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)
+    access.configure(settings.of(access.AccessSettings))
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(

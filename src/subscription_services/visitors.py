@@ -98,10 +98,14 @@ class Front:
                           origin=origin_of(request, "page"))  # fmt: skip
         person = Person(found.name, found.email)
         if found.kind == "team":
-            roles = await self.kernel.store.read(lambda c: access.roles_of(c, found.account, now))
-            detail = ", ".join(sorted(role.value for role in roles)) or "team, no role yet"
-            member = TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
-            return Visitor(member, Person(found.name, detail), found.bound.held)
+            mine = self.kernel.keys.for_caller("access")
+            claims = await self.kernel.store.read(lambda c: access.claims_of(c, mine, found.account, now))
+            detail = ", ".join(sorted(role.value for role in claims.roles)) or "team, no role yet"
+            member = TeamMember(
+                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks
+            )
+            waiting = {"/team/approvals": claims.approvals, "/team/tasks": claims.asked_tasks}
+            return Visitor(member, Person(found.name, detail), found.bound.held, waiting=waiting)
         subscriber = Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
         return Visitor(subscriber, person, found.bound.held)
 
@@ -111,6 +115,7 @@ class Front:
             case Subscriber():
                 return _SUBSCRIBER
             case TeamMember() as member:
-                return Navigation(access.team_navigation(member.roles), ACCOUNT, FOOTER)
+                links = access.team_navigation(member.roles, member.tasks, visitor.waiting)
+                return Navigation(links, ACCOUNT, FOOTER)
             case Anonymous() | ServiceAccount() | System():
                 return _STRANGER

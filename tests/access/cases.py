@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from subscription_services.access.export_model import log_export
-from subscription_services.access.model import approval
+from subscription_services.access.operations.approvals import (
+    Approve,
+    AskApproval,
+    ListRequests,
+    OneRequest,
+    RefuseApproval,
+)
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
     ExportLog,
@@ -31,9 +39,10 @@ from subscription_services.access.operations.service_accounts import (
     RecordTokenUse,
     RevokeToken,
 )
+from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, OneTask
+from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
-from subscription_services.kernel.authorise import digest
-from subscription_services.testing import Case, World
+from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
 SCOPES = ["access.audit_log"]
@@ -94,13 +103,7 @@ def _over(world: World) -> ReadExport:
 
 def approved(world: World, asker: TeamMember, request: ExportUnmasked) -> None:
     """Somebody else has approved exactly this request."""
-    now = world.clock()
-    row = {
-        "id": world.house.kernel.context(asker).ids.new("apr"), "digest": digest(export_log_unmasked, request),
-        "operation": export_log_unmasked.name, "requester": asker.id, "approver": world.team(Role.SECURITY).id,
-        "given_at": now, "expires_at": now + timedelta(hours=1),
-    }  # fmt: skip
-    world.write(lambda c: c.execute(approval.insert(), row))
+    approving.approved(world, asker, export_log_unmasked.name, request)
 
 
 def _unmasked(world: World) -> Act:
@@ -111,6 +114,40 @@ def _unmasked(world: World) -> Act:
 
 def _entry(world: World) -> ReadEntry:
     return ReadEntry(world.events()[0].id)
+
+
+def _asked(world: World, asker: TeamMember) -> str:
+    """A request for approval that somebody else can decide."""
+    world.team(Role.SECURITY)
+    request = ExportUnmasked(reason=f"case of {asker.id}")
+    return approving.ask(world, asker, export_log_unmasked.name, request).id
+
+
+def _ask(world: World, asker: TeamMember) -> Act:
+    world.team(Role.ADMINISTRATOR)
+    return asker, AskApproval(export_log_unmasked.name, '{"reason": "case 7"}', "to find the thief")
+
+
+def _approve(world: World, approver: TeamMember) -> Act:
+    identifier = _asked(world, world.team(Role.ADMINISTRATOR))
+    shown = world.do("access.approval_request", world.team(Role.SECURITY), OneRequest(identifier)).words.digest
+    return approver, Approve(identifier, shown)
+
+
+def _task(world: World, asker: TeamMember | None = None) -> str:
+    request = AskTask("Look into case 7", About.INCIDENT, "case-7", Role.BILLING, 60)
+    return str(world.do("access.ask_task", asker or world.team(Role.SUPPORT), request).id)
+
+
+def _open_task(world: World, holder: TeamMember | None = None) -> str:
+    identifier = _task(world, holder)
+    world.do("access.grant_task", world.team(Role.SECURITY), OneTask(identifier))
+    return identifier
+
+
+def _own(world: World, make: Callable[[World, TeamMember], str], request: Callable[[str], Any]) -> Act:
+    member = world.team(Role.SECURITY)
+    return member, request(make(world, member))
 
 
 FIRST = Bootstrap("first@example.org", "First Person")
@@ -195,6 +232,67 @@ CASES = [
         "access.log_export",
         lambda w: (w.team(Role.ADMINISTRATOR), ReadExport(_export(w))),
         lambda w: (w.team(Role.SUPPORT), ReadExport(_export(w))),
+    ),
+    Case(
+        "access.ask_approval",
+        lambda w: _ask(w, w.team(Role.SECURITY)),
+        lambda w: _ask(w, w.team(Role.SUPPORT)),
+    ),
+    Case(
+        "access.approve",
+        lambda w: _approve(w, w.team(Role.SECURITY)),
+        lambda w: _approve(w, w.team(Role.BILLING)),
+    ),
+    Case(
+        "access.refuse_approval",
+        lambda w: (w.team(Role.SECURITY), RefuseApproval(_asked(w, w.team(Role.ADMINISTRATOR)), "not needed")),
+        lambda w: (w.team(Role.AUDITOR), RefuseApproval(_asked(w, w.team(Role.ADMINISTRATOR)), "not needed")),
+    ),
+    Case(
+        "access.withdraw_request",
+        lambda w: _own(w, _asked, OneRequest),
+        lambda w: (w.subscriber(), OneRequest(_asked(w, w.team(Role.SECURITY)))),
+    ),
+    Case(
+        "access.approval_requests",
+        lambda w: (w.team(), ListRequests()),
+        lambda w: (w.subscriber(), ListRequests()),
+    ),
+    Case(
+        "access.approval_request",
+        lambda w: _own(w, _asked, OneRequest),
+        lambda w: (w.subscriber(), OneRequest(_asked(w, w.team(Role.SECURITY)))),
+    ),
+    Case(
+        "access.ask_task",
+        lambda w: (w.team(), AskTask("Look into case 7", About.OTHER, "", Role.SUPPORT, 30)),
+        lambda w: (w.subscriber(), AskTask("Look into case 7", About.OTHER, "", Role.SUPPORT, 30)),
+    ),
+    Case(
+        "access.grant_task",
+        lambda w: (w.team(Role.SECURITY), OneTask(_task(w))),
+        lambda w: (w.team(Role.AUDITOR), OneTask(_task(w))),
+    ),
+    Case(
+        "access.refuse_task",
+        lambda w: (w.team(Role.ADMINISTRATOR), EndTask(_task(w), "not needed")),
+        lambda w: (w.team(Role.SUPPORT), EndTask(_task(w), "not needed")),
+    ),
+    Case(
+        "access.revoke_task",
+        lambda w: (w.team(Role.SECURITY), EndTask(_open_task(w), "it is done")),
+        lambda w: (w.team(Role.BILLING), EndTask(_open_task(w), "it is done")),
+    ),
+    Case(
+        "access.close_task",
+        lambda w: _own(w, _open_task, OneTask),
+        lambda w: (w.subscriber(), OneTask(_open_task(w))),
+    ),
+    Case("access.tasks", lambda w: (w.team(), ListTasks()), lambda w: (w.subscriber(), ListTasks())),
+    Case(
+        "access.task_record",
+        lambda w: (w.team(Role.AUDITOR), OneTask(_open_task(w))),
+        lambda w: (w.subscriber(), OneTask(_open_task(w))),
     ),
     Case("access.download_log_export", _ready, lambda w: (w.team(Role.SUPPORT), _ready(w)[1])),
     Case(

@@ -5,10 +5,13 @@ store again inside every transaction, so that ending one counts for the next req
 are scoped to named operations and always expire. Approvals bind to one exact request and are used up by it.
 """
 
+from .approval_queries import waiting_for
 from .approvals import DatabaseApprovals
-from .authority import HouseAuthority, roles_of
+from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
+from .claims import Claims, claims_of
+from .configured import configure
 from .documents import operations_document, roles_document
 from .export_making import SCHEDULES, kinds
 from .kinds_arrive import log_check
@@ -17,10 +20,13 @@ from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
 from .programs import resolve_token, service_account_of
+from .settings import SETTINGS, AccessSettings
+from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
-    "LETTERS", "OPERATIONS", "SCHEDULES", "TOKEN_PREFIX", "Bootstrap", "DatabaseApprovals", "Enrolment",
-    "HouseAuthority", "bootstrap", "checks", "kinds", "know", "log_check", "operations_document", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "team_navigation",
+    "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion", "Bootstrap",
+    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Signatures", "bootstrap", "checks", "claims_of",
+    "configure", "elevations_of", "kinds", "know", "log_check", "operations_document", "resolve_token",
+    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
 ]  # fmt: skip

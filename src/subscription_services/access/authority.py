@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, or_, select, text
 
 from subscription_services.kernel.actors import (
     Actor,
     Anonymous,
+    Elevation,
     Role,
     ServiceAccount,
     Standing,
@@ -18,9 +21,12 @@ from subscription_services.kernel.actors import (
     TeamMember,
 )
 from subscription_services.kernel.errors import NotSignedIn
+from subscription_services.kernel.ports import Keys
 
+from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
+from .task_model import task
 
 _NOW: BindParameter[datetime] = bindparam("now")
 _ROLES = select(grant.c.role).where(
@@ -29,6 +35,14 @@ _ROLES = select(grant.c.role).where(
     grant.c.granted_at <= _NOW,
     or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
 )
+_TASKS = select(task).where(
+    task.c.account == bindparam("account"),
+    task.c.ended_at.is_(None),
+    task.c.granted_at <= _NOW,
+    task.c.ends_at > _NOW,
+)
+_HELD_TASKS = _TASKS.with_for_update(read=True)
+_MAY_WRITE = text("SELECT current_setting('transaction_read_only') = 'off'")
 _TOKEN_IS_GOOD = and_(
     token.c.revoked_at.is_(None),
     token.c.expires_at > _NOW,
@@ -47,7 +61,12 @@ _scopes = msgspec.json.Decoder(frozenset[str])
 
 
 class HouseAuthority:
-    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, two for a team member."""
+    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, three for a team member.
+
+    Without `keys` no task counts, since their rows cannot be told from forged ones."""
+
+    def __init__(self, keys: Keys | None = None) -> None:
+        self._keys = keys
 
     def standing(self, connection: Connection, actor: Actor, now: datetime) -> Standing:
         """Raises NotSignedIn when the session, account or token has ended, or is not the actor's."""
@@ -55,9 +74,10 @@ class HouseAuthority:
             case Anonymous() | System():
                 return _NOBODY
             case Subscriber():
-                return _person(connection, actor, now, frozenset())
+                return _person(connection, actor, now, frozenset(), ())
             case TeamMember():
-                return _person(connection, actor, now, roles_of(connection, actor.id, now))
+                lent = () if self._keys is None else elevations_of(connection, self._keys, actor.id, now)
+                return _person(connection, actor, now, roles_of(connection, actor.id, now), lent)
             case ServiceAccount():
                 return _program(connection, actor, now)
 
@@ -68,16 +88,45 @@ def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[R
     return frozenset(Role(name) for name in found)
 
 
+def elevations_of(connection: Connection, keys: Keys, account: str, now: datetime) -> tuple[Elevation, ...]:
+    """The tasks of `account` that are open now, with what code lets them lend.
+
+    In a transaction that writes they are held until its commit: whoever ends one waits for what is committing already,
+    and whatever comes later, on any node, finds it ended.
+    """
+    values = {"account": account, "now": now}
+    rows = connection.execute(_TASKS, values).all()
+    if rows and connection.dialect.name == "postgresql" and connection.execute(_MAY_WRITE).scalar():
+        rows = connection.execute(_HELD_TASKS, values).all()
+    return _lent(keys, rows)
+
+
+def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:
+    found = []
+    for row in rows:
+        if not row_codes.is_ours(keys, task.name, row_codes.TASK, row):
+            continue
+        allowed = catalogue.lends(Role(row.role))
+        wanted = decode_scopes(row.operations)
+        found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about))
+    return tuple(found)
+
+
 def decode_scopes(text: str) -> frozenset[str]:
     """The names of operations in a token's row."""
     return _scopes.decode(text)
 
 
-def _person(connection: Connection, actor: Subscriber | TeamMember, now: datetime, roles: frozenset[Role]) -> Standing:
+def _person(
+    connection: Connection, actor: Subscriber | TeamMember, now: datetime, roles: frozenset[Role],
+    lent: tuple[Elevation, ...],
+) -> Standing:  # fmt: skip
     facts = session_facts(connection, actor.session, now)
     if facts is None or facts.account != actor.id or facts.team is not isinstance(actor, TeamMember):
         raise NotSignedIn()
-    return Standing(roles=roles, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor)
+    return Standing(
+        roles=roles, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor, elevations=lent
+    )  # fmt: skip
 
 
 def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from subscription_services.kernel.operations import Registry
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.operations import Operation, Registry
 
-from .policy import grantable_scopes
+from .policy import grantable_scopes, lendable
 
 _known: list[Registry] = []
+_lendable: dict[Role, frozenset[str]] = {}
 
 
 def know(registry: Registry) -> None:
     """Tell the room which operations exist."""
     _known[:] = [registry]
+    _lendable.update({role: lendable(registry, role) for role in Role})
 
 
 def operations() -> Registry:
@@ -27,3 +30,13 @@ def operations() -> Registry:
 def scopes() -> frozenset[str]:
     """Names of the operations that service accounts may be scoped to."""
     return grantable_scopes(operations())
+
+
+def named(name: str) -> Operation | None:
+    """The operation of this name."""
+    return operations().get(name)
+
+
+def lends(role: Role) -> frozenset[str]:
+    """Names of the operations of a role that a task can lend: what code allows the role now, whatever was stored."""
+    return _lendable.get(role, frozenset())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from subscription_services.kernel.errors import Conflict, Invalid, Refusal
+from subscription_services.kernel.errors import ApprovalNeeded, Conflict, Invalid, Refusal
 
 
 class AlreadyBootstrapped(Conflict):
@@ -53,3 +53,64 @@ class TokenRevoked(Conflict):
 class ScopeRefused(Invalid):
     code = "scope-refused"
     message = "A token can only be scoped to operations that service accounts may do."
+
+
+class NotIndependent(Refusal):
+    code = "not-independent"
+    message = "Somebody independent of the person who asks has to decide this."
+
+
+class NotSigned(Refusal):
+    code = "not-signed"
+    message = "An approval needs your passkey. Add one to your account, then approve again."
+
+
+class ApprovalForged(ApprovalNeeded):
+    code = "approval-forged"
+    message = (
+        "A stored approval is not one that this service wrote. Nothing was done; the record of this is in the log."
+    )
+
+
+class ApprovalWaits(ApprovalNeeded):
+    code = "approval-waits"
+
+
+class NothingToApprove(Conflict):
+    code = "nothing-to-approve"
+    message = "This needs no approval. Carry it out directly."
+
+
+class ApprovalAsked(Conflict):
+    code = "approval-asked"
+    message = "You have asked for exactly this already. It is in your list of requests."
+
+
+class RequestEnded(Conflict):
+    code = "request-ended"
+    message = "This request has ended: it was used, refused, withdrawn, or its time is up."
+
+
+class AlreadyApproved(Conflict):
+    code = "already-approved"
+    message = "You have approved this already."
+
+
+class OtherWords(Conflict):
+    code = "other-words"
+    message = "What you would approve now reads differently from what you were shown. Read it again."
+
+
+class TaskEnded(Conflict):
+    code = "task-ended"
+    message = "This task has ended, or its time is up."
+
+
+class TaskGranted(Conflict):
+    code = "task-granted"
+    message = "This was granted already."
+
+
+class TaskRefused(Invalid):
+    code = "task-refused"
+    message = "That cannot be lent for a task."

@@ -1,7 +1,128 @@
-"""Letters of this room: none. The letter that enrols an invited person is identity's."""
+"""Letters of this room: somebody asks, somebody decided. The letter that enrols an invited person is identity's.
+
+They say who, what operation and when, and lead to the page; the words themselves, which may be personal, stay there.
+"""
 
 from __future__ import annotations
 
-from subscription_services.mail import LetterKind
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-LETTERS: tuple[LetterKind, ...] = ()
+from sqlalchemy import Row
+
+from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.perform import Kernel
+from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.mail import Letter, LetterKind, SiteFacts
+
+from . import accounts, catalogue
+from .approval_queries import names_of, request_row
+from .operations.approvals import SECURITY_CONTACT
+from .tasks import task_row
+
+Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
+Find = Callable[[ReadTransaction, str], Row[Any]]
+
+
+def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_open: bool = True) -> Compose:
+    """A letter about the row that `values[key]` names. Texts may use {who}, {what}, {until}, {from}, {link}.
+
+    `while_open` says that there is no reason to write once the row has ended."""
+
+    async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+        keys, now = kernel.keys.for_caller("access"), kernel.clock()
+
+        def read(connection: object) -> tuple[str, str, dict[str, str]] | None:
+            tx = ReadTransaction(connection, keys)  # type: ignore[arg-type]  # the store hands its own connection
+            try:
+                row = find(tx, values[key])
+            except NotFound:
+                return None
+            if while_open and (row.ended_at is not None or _ends(row) <= now):
+                return None
+            addressee = _addressee(tx, site, account)
+            asker = getattr(row, who)
+            words = {"who": names_of(tx, [asker]).get(asker, asker), "what": _what(row), "until": _time(_ends(row)),
+                     "from": _time(getattr(row, "runs_from", None) or _ends(row))}  # fmt: skip
+            return None if addressee is None else (*addressee, words)
+
+        found = await kernel.store.read(read)
+        if found is None:
+            return None
+        address, name, words = found
+        link = f"{site.public_url}/team/{'approvals' if key == 'request' else 'tasks'}/{values[key]}"
+        body = text.format(**words, link=link)
+        return Letter(address, subject.format(**words), f"Hello {name},\n\n{body}\n\n{site.product}\n{site.contact}\n")
+
+    return compose
+
+
+def _addressee(tx: ReadTransaction, site: SiteFacts, account: str) -> tuple[str, str] | None:
+    if account == SECURITY_CONTACT:
+        return f"security@{site.contact.rpartition('@')[2]}", "security contact"
+    found = accounts.people(tx, [account])
+    return (found[0].email, found[0].name) if found and found[0].open else None
+
+
+def _ends(row: Row[Any]) -> Any:
+    return row.expires_at if "expires_at" in row._mapping else row.ends_at
+
+
+def _what(row: Row[Any]) -> str:
+    if "operation" not in row._mapping:
+        return f"the role {row.role}" if row.operations == "[]" else f"operations of the role {row.role}"
+    operation = catalogue.named(row.operation)
+    return f"{row.operation}: {operation.summary}" if operation else str(row.operation)
+
+
+def _time(at: Any) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _approval(name: str, subject: str, text: str, *, while_open: bool = True) -> LetterKind:
+    return LetterKind(name, _letter("request", request_row, "requester", subject, text, while_open=while_open))
+
+
+def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> LetterKind:
+    return LetterKind(name, _letter("task", task_row, "account", subject, text, while_open=while_open))
+
+
+LETTERS: tuple[LetterKind, ...] = (
+    _approval(
+        "access.approval_asked", "{who} asks for your approval",
+        "{who} asks you to approve this:\n\n{what}\n\nRead exactly what it is, and approve or refuse it, until {until}:"
+        "\n\n{link}",
+    ),
+    _approval(
+        "access.alone_asked", "Nobody else can approve this, so it waits: {who} asks",
+        "{who} wants to do what needs the approval of somebody else:\n\n{what}\n\nNobody there could approve it. "
+        "It may be done from {from} on, once, unless somebody stops it until then. If you do not know of it, stop it "
+        "here, or call the person:\n\n{link}",
+    ),
+    _approval(
+        "access.approval_given", "Approved: you can carry it out",
+        "what you asked for was approved:\n\n{what}\n\nIt can be carried out once, until {until}:\n\n{link}",
+    ),
+    _approval(
+        "access.approval_refused", "Refused: what you asked to be approved",
+        "what you asked for was refused:\n\n{what}\n\nWho refused it and when:\n\n{link}", while_open=False,
+    ),
+    _task(
+        "access.task_asked", "{who} asks for access for a task",
+        "{who} asks to be lent {what} until {until}.\n\nRead what for, and grant or refuse it:\n\n{link}",
+    ),
+    _task(
+        "access.task_granted", "Your task is open",
+        "you are lent {what} until {until}. What you do under it is recorded with the task. Close it when you are done:"
+        "\n\n{link}",
+    ),
+    _task(
+        "access.task_refused", "Your task was refused",
+        "you are not lent {what}.\n\nWho refused it and when:\n\n{link}",
+        while_open=False,
+    ),
+    _task(
+        "access.task_revoked", "Your task was ended",
+        "you are no longer lent {what}.\n\nWho ended it and when:\n\n{link}", while_open=False,
+    ),
+)  # fmt: skip

@@ -77,26 +77,6 @@ token = Table(
 )
 Index(None, token.c.service_account)
 
-approval = Table(
-    "access_approval",
-    metadata,
-    Column("id", String(48), primary_key=True),  # apr_
-    Column("digest", LargeBinary(32), nullable=False),  # kernel.authorise.digest of operation and request
-    Column("operation", String(120), nullable=False),
-    Column("requester", String(120), nullable=False),
-    Column("approver", String(120), nullable=False),
-    Column("given_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
-    Column("consumed_at", Instant),
-    CheckConstraint("length(digest) = 32", name="sha256"),
-    CheckConstraint("approver <> requester", name="not_by_the_requester"),
-    CheckConstraint("expires_at > given_at", name="expires_later"),
-    CheckConstraint("consumed_at IS NULL OR consumed_at BETWEEN given_at AND expires_at", name="consumed_in_time"),
-)
-_open = text("consumed_at IS NULL")
-Index("uq_access_approval_open", approval.c.digest, approval.c.requester, approval.c.approver,
-      unique=True, sqlite_where=_open, postgresql_where=_open)  # fmt: skip
-
 bootstrap = Table(
     "access_bootstrap",
     metadata,

@@ -19,6 +19,20 @@ ROLE_SUMMARIES = {
 }
 
 
+# whoever decides about power does so by a role of their own, never by one that was lent
+NEVER_LENT = frozenset(
+    {
+        "access.approve", "access.refuse_approval", "access.grant_task", "access.refuse_task", "access.grant_role",
+        "access.invite",
+    }
+)  # fmt: skip
+
+
+def lendable(operations: Iterable[Operation], role: Role) -> frozenset[str]:
+    """Names of the operations of `role` that may be lent for a task."""
+    return frozenset(item.name for item in operations if role in item.by and not item.internal) - NEVER_LENT
+
+
 def check_grant(actor_id: str, account: str) -> None:
     """Raises NotToOneself."""
     if actor_id == account:

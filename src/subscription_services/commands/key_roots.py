@@ -1,30 +1,25 @@
 """`subs keys create-root` and `subs keys move-root`, offline: two people allow it through perform(), then it happens.
 
 The service is stopped, so the house is opened here, under the root it has, for as long as people are asked. A second
-person agrees at this terminal, or approved the same request before. Whoever holds the root key and the files could
-make and move keys by other means; that it takes two people and stands in the log holds for those who use this command.
+person approves at this terminal, or did so in the team console before: it is the same approval, and the same rules.
+Whoever holds the root key and the files could make and move keys by other means; that it takes two people and stands in
+the log holds for those who use this command.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
-from typing import Protocol
-
-from sqlalchemy import Connection
+from typing import Any, Protocol
 
 from subscription_services import app, keys
 from subscription_services.commands.terminal import ORIGIN, Asking, do, sign_in
-from subscription_services.kernel.actors import Actor
-from subscription_services.kernel.authorise import digest
+from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.clock import Clock, system_clock, system_random
 from subscription_services.kernel.errors import ApprovalNeeded, Invalid, Refusal
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import Kernel, perform
-from subscription_services.kernel.ports import Approvals
 from subscription_services.kernel.settings import HouseSettings, Settings
 from subscription_services.keys.embedded import STORE
 from subscription_services.keys.operations import roots as operations
@@ -39,27 +34,6 @@ class Terminal(Asking, Protocol):
     def confirm(self, what: str) -> bool:
         """Show what will happen; False leaves everything as it is."""
         ...
-
-
-@dataclass(slots=True)
-class AgreedHere:
-    """Satisfies kernel.ports.Approvals: what people agreed to at this terminal, else what is stored.
-
-    An agreement covers one request, once, and never the person's own.
-    """
-
-    stored: Approvals
-    agreed: set[tuple[str, bytes]] = field(default_factory=set)
-
-    def consume(
-        self, connection: Connection, actor: Actor, operation: str, digest: bytes, needed: int, now: datetime
-    ) -> None:
-        """Raises ApprovalNeeded."""
-        others = {(person, what) for person, what in self.agreed if what == digest and person != actor.id}
-        if 1 <= needed <= len(others):
-            self.agreed -= others
-            return
-        self.stored.consume(connection, actor, operation, digest, needed, now)
 
 
 def create(environment: Mapping[str, str], root: str, terminal: Terminal, clock: Clock = system_clock) -> str:
@@ -115,26 +89,39 @@ def _allow(
     """Through perform(), so that role, fresh sign-in, second factor and approval are asked and recorded as anywhere."""
     house = app.build(settings, clock=clock)
     try:
-        here = AgreedHere(house.kernel.approvals)
-        asyncio.run(_ask(replace(house.kernel, approvals=here), here, operation, request, terminal))
+        asyncio.run(_ask(house.kernel, operation, request, terminal))
     finally:
         house.close()
 
 
 async def _ask(
-    kernel: Kernel, here: AgreedHere, operation: Operation, request: operations.CreateRoot | operations.MoveRoot,
-    terminal: Terminal,
-) -> None:  # fmt: skip
+    kernel: Kernel, operation: Operation, request: operations.CreateRoot | operations.MoveRoot, terminal: Terminal
+) -> None:
     first = await sign_in(kernel, terminal, "the person who does this")
     try:
         await perform(kernel, operation, first, request, origin=ORIGIN)
-    except ApprovalNeeded:
-        wanted = digest(operation, request)
-        second = await sign_in(kernel, terminal, "a second person who agrees")
-        if second.id == first.id:
-            raise Refusal("The second person is the first: this takes two people.") from None
-        await perform(kernel, operations.agree_to_root, second, operations.AgreeToRoot(wanted.hex()), origin=ORIGIN)
-        here.agreed.add((second.id, wanted))
+    except ApprovalNeeded as error:
+        if error.code != ApprovalNeeded.code:  # it was asked for already, and waits
+            raise
+        asked = await _asked(kernel, first, error)
+        if asked.way == "alone":
+            raise Refusal(
+                f"Nobody else could approve this. Do it from {asked.runs_from:%Y-%m-%d %H:%M} UTC on."
+            ) from None
+        second = await sign_in(kernel, terminal, "a second person who approves")
+        shown = await do(kernel, "access.approval_request", second, id=asked.id)
+        await do(kernel, "access.approve", second, id=asked.id, shown=shown.words.digest)
         await do(kernel, "identity.sign_out", second)
         await perform(kernel, operation, first, request, origin=ORIGIN)
     await do(kernel, "identity.sign_out", first)
+
+
+async def _asked(kernel: Kernel, first: TeamMember, error: ApprovalNeeded) -> Any:
+    """The request for approval: a new one, or the one that waits already."""
+    found = await do(kernel, "access.approval_requests", first)
+    for item in found.mine:
+        if item.ended_at is None and (item.words.operation, item.arguments) == (error.operation, error.arguments):
+            return item
+    reason = "At the terminal of the keys."
+    given = {"operation": error.operation, "arguments": error.arguments, "reason": reason}
+    return await do(kernel, "access.ask_approval", first, **given)

@@ -34,8 +34,8 @@ async def sign_in(kernel: Kernel, terminal: Asking, who: str) -> TeamMember:
         found = identity.resolve_session(connection, kernel.keys.for_caller("identity"), signed.token, now)
         if found is None:
             raise NotSignedIn()
-        roles = access.roles_of(connection, found.account, now)
-    return TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
+        claims = access.claims_of(connection, kernel.keys.for_caller("access"), found.account, now)
+    return TeamMember(found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks)
 
 
 async def do(kernel: Kernel, name: str, actor: Actor, **fields: str) -> Any:

@@ -49,13 +49,15 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class TeamMember:
-    """A signed-in member of staff; `id` is the account's."""
+    """A signed-in member of staff; `id` is the account's. `tasks` are the operations that open tasks lent them when the
+    request came in: enough to ask further, never enough to allow."""
 
     id: str
     session: str
     signed_in_at: datetime
     roles: frozenset[Role] = frozenset()
     second_factor: bool = False
+    tasks: frozenset[str] = frozenset()
     kind: ClassVar[str] = "team-member"
     own: ClassVar[Scope] = Scope("TeamMember.own")
 
@@ -87,6 +89,15 @@ Actor = Anonymous | Subscriber | TeamMember | ServiceAccount | System
 
 
 @dataclass(frozen=True, slots=True)
+class Elevation:
+    """A task that is open now: it lends these operations, and only for what it is about where that has an id."""
+
+    id: str
+    operations: frozenset[str]
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is true of an actor right now, read from the store inside the transaction, never cached."""
 
@@ -94,4 +105,9 @@ class Standing:
     scopes: frozenset[str] = frozenset()
     signed_in_at: datetime | None = None
     second_factor: bool = False
-    tasks: frozenset[str] = frozenset()
+    elevations: tuple[Elevation, ...] = ()
+
+    @property
+    def tasks(self) -> frozenset[str]:
+        """Names of the operations that open tasks lend."""
+        return frozenset().union(*(item.operations for item in self.elevations))

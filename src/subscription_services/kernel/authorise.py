@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from .actors import Anonymous, Role, ServiceAccount, Standing, Subscriber, System, TeamMember
+from .actors import Anonymous, Elevation, Role, ServiceAccount, Standing, Subscriber, System, TeamMember
 from .context import Context
-from .errors import NotFound, NotSignedIn, Refusal
-from .needs import ApprovalsNeeded, TeamSecondFactor
+from .errors import ApprovalNeeded, NotFound, NotSignedIn, Refusal, TaskNeeded
+from .events import Detail
+from .ids import PATTERN, kind
+from .needs import ApprovalsNeeded, OpenTask, TeamSecondFactor
 from .operations import Operation, Public, SystemOnly
 from .ports import Approvals
 from .transaction import ReadTransaction
@@ -23,7 +26,10 @@ def claimed_standing(ctx: Context) -> Standing:
         case Subscriber() as actor:
             return Standing(signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
         case TeamMember() as actor:
-            return Standing(roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
+            lent = (Elevation("", actor.tasks),) if actor.tasks else ()
+            return Standing(
+                roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor, elevations=lent
+            )  # fmt: skip
         case ServiceAccount() as actor:
             return Standing(scopes=actor.scopes)
         case _:
@@ -42,7 +48,7 @@ def permit(operation: Operation, ctx: Context, standing: Standing) -> bool:
             if ServiceAccount.scoped in by and operation.name in standing.scopes:
                 return False
         case TeamMember():
-            if any(isinstance(rule, Role) and rule in standing.roles for rule in by):
+            if _by_role(operation, standing) or _lent(operation, standing):
                 _TEAM_FACTOR.check(ctx, standing)
                 return False
             if TeamMember.own in by:
@@ -57,6 +63,37 @@ def permit(operation: Operation, ctx: Context, standing: Standing) -> bool:
     if isinstance(actor, Anonymous):
         raise NotSignedIn()
     raise Refusal()
+
+
+def _by_role(operation: Operation, standing: Standing) -> bool:
+    return any(isinstance(rule, Role) and rule in standing.roles for rule in operation.by)
+
+
+def _lent(operation: Operation, standing: Standing) -> bool:
+    """An open task lends what some role may do; never more than code allows to roles at all."""
+    return operation.name in standing.tasks and any(isinstance(rule, Role) for rule in operation.by)
+
+
+def leaning_on(operation: Operation, ctx: Context, standing: Standing) -> tuple[Elevation, ...]:
+    """The open tasks that this hangs on; none where the actor's own roles allow it and it asks for no task."""
+    if not isinstance(ctx.actor, TeamMember) or not standing.elevations:
+        return ()
+    if _by_role(operation, standing) and not any(isinstance(need, OpenTask) for need in operation.needs):
+        return ()
+    return tuple(item for item in standing.elevations if operation.name in item.operations)
+
+
+def check_task(tasks: tuple[Elevation, ...], touched: Iterable[str]) -> Mapping[str, Detail]:
+    """Which task it was done under, for the log. A task about one person or thing serves no other of its kind.
+
+    `touched` are the ids that the operation was about. Raises TaskNeeded."""
+    if not tasks:
+        return {}
+    named = {item for item in touched if PATTERN.fullmatch(item)}
+    for task in tasks:
+        if all(item == task.about or kind(item) != kind(task.about) for item in named):
+            return {"task": task.id}
+    raise TaskNeeded("Your open task is about somebody or something else.")
 
 
 def check_needs(operation: Operation, ctx: Context, standing: Standing) -> None:
@@ -77,14 +114,32 @@ def check_subject(
 
 def use_approvals(
     operation: Operation, tx: ReadTransaction, ctx: Context, request: msgspec.Struct, approvals: Approvals
-) -> None:
-    """Consume, in the transaction that executes, the approvals that this exact request needs. Raises ApprovalNeeded."""
+) -> Mapping[str, Detail]:
+    """Consume, in the transaction that executes, the approvals that this exact request needs; which, for the log.
+
+    Raises ApprovalNeeded, which then says what to ask the approval of."""
     for need in operation.needs:
         if isinstance(need, ApprovalsNeeded):
-            approvals.consume(tx.connection, ctx.actor, operation.name, digest(operation, request), need.count, ctx.now)
+            wanted = digest(operation, request, state_of(operation, tx, ctx, request))
+            try:
+                used = approvals.consume(tx.connection, ctx.actor, operation.name, wanted, need.count, ctx.now)
+            except ApprovalNeeded as error:
+                error.operation, error.arguments = operation.name, canonical(request).decode()
+                raise
+            return {"approval": used}
+    return {}
 
 
-def digest(operation: Operation, request: msgspec.Struct) -> bytes:
-    """SHA-256 over the operation's name and the canonical request: what an approval binds to."""
-    body = msgspec.json.encode(request, order="deterministic")
-    return hashlib.sha256(operation.name.encode() + b"\n" + body).digest()
+def canonical(request: msgspec.Struct) -> bytes:
+    """The one way to write this request down."""
+    return msgspec.json.encode(request, order="deterministic")
+
+
+def state_of(operation: Operation, tx: ReadTransaction, ctx: Context, request: msgspec.Struct) -> bytes:
+    """The state of the rows that the request is about, as far as the operation says which they are."""
+    return operation.concerns(tx, ctx, request) if operation.concerns is not None else b""
+
+
+def digest(operation: Operation, request: msgspec.Struct, state: bytes = b"") -> bytes:
+    """SHA-256 over the operation's name, the canonical request and the rows' state: what an approval binds to."""
+    return hashlib.sha256(operation.name.encode() + b"\n" + canonical(request) + b"\n" + state).digest()

@@ -82,8 +82,12 @@ class SecondFactorNeeded(Refusal):
 
 
 class ApprovalNeeded(Refusal):
+    """`operation` and `arguments` (JSON) are what to ask the approval of, once perform() has filled them in."""
+
     code = "approval-needed"
     message = "This needs the approval of other people first."
+    operation = ""
+    arguments = ""
 
 
 class TaskNeeded(Refusal):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from .actors import ServiceAccount, Standing, System, TeamMember
+from .actors import Role, ServiceAccount, Standing, System, TeamMember
 from .context import Context
 from .errors import SecondFactorNeeded, StepUpNeeded, TaskNeeded
 
@@ -55,9 +55,12 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalsNeeded:
-    """`count` other people approved exactly this request; perform() uses the approvals up in the transaction."""
+    """`count` other people approved exactly this request; perform() uses the approvals up in the transaction.
+
+    `roles` are those whose holders may approve; without them whoever could do it themselves."""
 
     count: int
+    roles: tuple[Role, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,6 +74,6 @@ class ApprovalsNeeded:
 recent_sign_in = RecentSignIn()
 
 
-def approvals(count: int) -> ApprovalsNeeded:
+def approvals(count: int, by: tuple[Role, ...] = ()) -> ApprovalsNeeded:
     """`count` people other than the requester must have approved this very request."""
-    return ApprovalsNeeded(count)
+    return ApprovalsNeeded(count, by)

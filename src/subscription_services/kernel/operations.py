@@ -126,6 +126,7 @@ class Seen(Generic[T]):
 
 
 SubjectOf = Callable[[ReadTransaction, Context, Any], str]
+Concerns = Callable[[ReadTransaction, Context, Any], bytes]
 
 
 def own_account(tx: ReadTransaction, ctx: Context, request: object) -> str:
@@ -154,6 +155,7 @@ class Operation:
     run: Callable[..., Any]
     summary: str
     module: str
+    concerns: Concerns | None = None
 
     @property
     def room(self) -> str:
@@ -178,11 +180,13 @@ def operation(
     prepare: Prepared | None = None,
     idempotent: bool = True,
     audited: bool = True,
+    concerns: Concerns | None = None,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Declare the function below as an operation. There is no default permission.
 
     `idempotent` says that a client may repeat it under an idempotency key (false only where the answer is a secret
-    shown once). `audited=False` is for reads of what is public anyway; a change cannot switch it off.
+    shown once). `audited=False` is for reads of what is public anyway; a change cannot switch it off. `concerns` gives
+    the state of the rows that it is about, from the rows alone: once that changes, approvals have to be asked anew.
     """
 
     def declare(run: Callable[..., Any]) -> Operation:
@@ -194,7 +198,7 @@ def operation(
             name=name, by=tuple(by), needs=tuple(needs), limits=tuple(limits),
             subject=subject or _default_subject(by), prepare=prepare, idempotent=changes and idempotent,
             audited=audited, changes=changes, request=request, answer=_answer(hints["return"]), run=run,
-            summary=(inspect.getdoc(run) or "").partition("\n")[0], module=run.__module__,
+            summary=(inspect.getdoc(run) or "").partition("\n")[0], module=run.__module__, concerns=concerns,
         )  # fmt: skip
         _check(declared, subject)
         return declared

@@ -25,10 +25,11 @@ from .clock import Clock, Random
 from .context import Context, Origin
 from .deferred import Deferred
 from .errors import DomainError, Invalid
+from .events import Detail
 from .ids import Ids
 from .operations import Change, Declined, Operation, Registry, Seen
 from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
-from .recording import Refusals, declined_event, failure_event, own_look, seen_event, success_event
+from .recording import Refusals, declined_event, failure_event, own_look, seen_event, success_event, touched
 from .transaction import BoundOutbox, ReadTransaction, Transaction
 
 T = TypeVar("T")
@@ -174,46 +175,53 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
     ctx, request = arguments[0], arguments[1]
     keys = kernel.keys.for_caller(operation.room)
     tx = Transaction(connection, keys, BoundOutbox(connection, kernel.outbox, ctx.now))
-    standing = kernel.authority.standing(connection, ctx.actor, ctx.now)
+    # by the clock of this moment: what ended while the request waited for its turn has ended
+    standing = kernel.authority.standing(connection, ctx.actor, max(ctx.now, kernel.clock()))
     own_only = authorise.permit(operation, ctx, standing)
     authorise.check_needs(operation, ctx, standing)
     subject = authorise.check_subject(operation, tx, ctx, request, own_only)
+    tasks = authorise.leaning_on(operation, ctx, standing)
     memory = kernel.keys.for_caller("kernel")
     if replay := idempotency.recall(connection, memory, operation, ctx, request):
         return _Outcome(replay.answer)
-    authorise.use_approvals(operation, tx, ctx, request, kernel.approvals)
+    used = authorise.use_approvals(operation, tx, ctx, request, kernel.approvals)
     result: Change[Any] | Declined = operation.run(tx, *arguments)
     log_keys = kernel.keys.for_caller("ledger")
+    grounds = {**used, **authorise.check_task(tasks, touched(result, subject))}
     if isinstance(result, Declined):
-        kernel.log.append(connection, [declined_event(log_keys, operation, ctx, subject, result)])
+        kernel.log.append(connection, [declined_event(log_keys, operation, ctx, subject, result, grounds)])
         return _Outcome(error=result.error)
-    kernel.log.append(connection, [success_event(log_keys, operation, ctx, subject, result)])
+    kernel.log.append(connection, [success_event(log_keys, operation, ctx, subject, result, grounds)])
     about = result.subject or subject
     idempotency.remember(connection, memory, operation, ctx, request, result.after, about)
     return _Outcome(result.after)
 
 
 async def _read(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> _Outcome:
-    def work(connection: Connection) -> tuple[Seen[Any], str]:
+    def work(connection: Connection) -> tuple[Seen[Any], str, Mapping[str, Detail]]:
         tx = ReadTransaction(connection, kernel.keys.for_caller(operation.room))
         standing = kernel.authority.standing(connection, ctx.actor, ctx.now)
         own_only = authorise.permit(operation, ctx, standing)
         authorise.check_needs(operation, ctx, standing)
         subject = authorise.check_subject(operation, tx, ctx, request, own_only)
-        return cast("Seen[Any]", operation.run(tx, ctx, request)), subject
+        found = cast("Seen[Any]", operation.run(tx, ctx, request))
+        tasks = authorise.leaning_on(operation, ctx, standing)
+        return found, subject, authorise.check_task(tasks, (found.object, found.subject or subject))
 
-    seen, subject = await kernel.store.read(work)
+    seen, subject, grounds = await kernel.store.read(work)
     if operation.audited:
-        await _record_read(kernel, operation, ctx, subject, seen)
+        await _record_read(kernel, operation, ctx, subject, seen, grounds)
     return _Outcome(seen.answer)
 
 
-async def _record_read(kernel: Kernel, operation: Operation, ctx: Context, subject: str, seen: Seen[Any]) -> None:
+async def _record_read(
+    kernel: Kernel, operation: Operation, ctx: Context, subject: str, seen: Seen[Any], grounds: Mapping[str, Detail]
+) -> None:
     """Durable before anything is shown; only a person's look at their own may follow within a second."""
     look = own_look(operation, ctx, subject, seen)
     if look is not None and kernel.deferred.again(look, ctx.now):
         return
-    event = seen_event(kernel.keys.for_caller("ledger"), operation, ctx, subject, seen)
+    event = seen_event(kernel.keys.for_caller("ledger"), operation, ctx, subject, seen, grounds)
     if look is not None and kernel.deferred.room():
         kernel.deferred.add(kernel.store, kernel.log, look, event)
     else:

@@ -123,6 +123,6 @@ class Limiter(Protocol):
 class Approvals(Protocol):
     def consume(
         self, connection: Connection, actor: Actor, operation: str, digest: bytes, needed: int, now: datetime
-    ) -> None:
-        """Use up the approvals that cover exactly this request. Raises ApprovalNeeded."""
+    ) -> str:
+        """Use up the approvals that cover exactly this request; which they were. Raises ApprovalNeeded."""
         ...

@@ -24,28 +24,50 @@ REFUSALS_A_MINUTE = 20
 SOURCES_REMEMBERED = 10_000
 
 
-def success_event(keys: Keys, operation: Operation, ctx: Context, subject: str, result: Change[Any]) -> Event:
-    details = dict(result.details)
+NO_GROUNDS: Mapping[str, Detail] = {}
+
+
+def success_event(
+    keys: Keys, operation: Operation, ctx: Context, subject: str, result: Change[Any],
+    grounds: Mapping[str, Detail] = NO_GROUNDS,
+) -> Event:  # fmt: skip
+    """`grounds` says on what it was done beside the actor's own permission: a task, approvals."""
+    details = {**result.details, **grounds}
     if changed := _changed_fields(result.before, result.after):
         details["changed"] = changed
-    identifier = result.object or str(getattr(result.after, "id", ""))
+    identifier = _object(result)
     return _event(
         keys, operation, ctx, Outcome.SUCCESS, object_id=identifier, subject=result.subject or subject,
         details=details, personal=result.personal, actor=result.actor,
     )  # fmt: skip
 
 
-def declined_event(keys: Keys, operation: Operation, ctx: Context, subject: str, result: Declined) -> Event:
+def touched(result: Change[Any] | Declined, subject: str) -> tuple[str, ...]:
+    """The ids that an operation was about."""
+    return (result.object if isinstance(result, Declined) else _object(result), result.subject or subject)
+
+
+def _object(result: Change[Any]) -> str:
+    return result.object or str(getattr(result.after, "id", ""))
+
+
+def declined_event(
+    keys: Keys, operation: Operation, ctx: Context, subject: str, result: Declined,
+    grounds: Mapping[str, Detail] = NO_GROUNDS,
+) -> Event:  # fmt: skip
     return _event(
         keys, operation, ctx, Outcome.REFUSED, object_id=result.object, subject=result.subject or subject,
-        details=result.details, reason=result.error.code,
+        details={**result.details, **grounds}, reason=result.error.code,
     )  # fmt: skip
 
 
-def seen_event(keys: Keys, operation: Operation, ctx: Context, subject: str, seen: Seen[Any]) -> Event:
+def seen_event(
+    keys: Keys, operation: Operation, ctx: Context, subject: str, seen: Seen[Any],
+    grounds: Mapping[str, Detail] = NO_GROUNDS,
+) -> Event:  # fmt: skip
     return _event(
         keys, operation, ctx, Outcome.SUCCESS, object_id=seen.object, subject=seen.subject or subject,
-        details=seen.details,
+        details={**seen.details, **grounds},
     )  # fmt: skip
 
 

@@ -42,12 +42,14 @@ ELSEWHERE = (
 class Visitor:
     """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
 
-    `held` says what their session is bound to; `refused` why it is not believed, where that matters."""
+    `held` says what their session is bound to; `refused` why it is not believed, where that matters; `waiting` how
+    much waits for them behind a link."""
 
     actor: Actor = field(default_factory=Anonymous)
     person: Person | None = None
     held: str = ""
     refused: errors.DomainError | None = None
+    waiting: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class Call:
         try:
             return Submitted(await self.perform(operation, posted.request, posted.idempotency_key))
         except errors.DomainError as error:
-            if type(error) in ELSEWHERE:
+            if type(error) in ELSEWHERE or isinstance(error, errors.ApprovalNeeded):
                 raise
             return Submitted(form=posted.failed(error), status=status_of(error), error=error)
 

@@ -9,13 +9,14 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A link of a navigation. `under` marks it current for every path below it as well."""
+    """A link of a navigation. `under` marks it current for every path below it as well; `count` is what waits there."""
 
     label: str
     href: str
     icon: str | None = None
     under: str | None = None
     primary: bool = False
+    count: int = 0
 
     def __hash__(self) -> int:
         """Enough to tell links apart, and quick: navigations are looked up at every page."""

@@ -2,14 +2,18 @@
 
 from subscription_services.kernel.operations import operations_of as _operations_of
 
+from . import approvals as _approvals
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
 from . import service_accounts as _service_accounts
+from . import tasks as _tasks
 
 OPERATIONS = (
     *_operations_of(_people),
     *_operations_of(_service_accounts),
+    *_operations_of(_approvals),
+    *_operations_of(_tasks),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

@@ -109,7 +109,7 @@ def audit_log(tx: ReadTransaction, ctx: Context, request: SearchLog) -> Seen[Log
         not_origin=ledger.origin_index(tx.keys, ADDRESS) if request.without_live_checks else "",
     )  # fmt: skip
     page = ledger.search(tx.connection, wanted, after=request.after or None, limit=request.limit)
-    answer = LogPage([_entry(found.event, found.log_index) for found in page.found], page.next)
+    answer = LogPage([entry_of(found.event, found.log_index) for found in page.found], page.next)
     return Seen(answer, subject=request.subject, details=_asked(request))
 
 
@@ -117,7 +117,7 @@ def audit_log(tx: ReadTransaction, ctx: Context, request: SearchLog) -> Seen[Log
 def log_entry(tx: ReadTransaction, ctx: Context, request: ReadEntry) -> Seen[ProvedEntry]:
     """One entry of the log with the proof that the signed tree holds it. Raises NotFound."""
     found = ledger.find_event(tx.connection, request.id)
-    entry = _entry(found.event, found.log_index)
+    entry = entry_of(found.event, found.log_index)
     subject = found.event.subject
     try:
         proved = ledger.prove_inclusion(tx.connection, request.id)
@@ -145,7 +145,7 @@ def _asked(request: SearchLog) -> dict[str, Detail]:
     return {name: value for name, value in asked.items() if name not in ("limit", "after") and value}
 
 
-def _entry(event: Event, log_index: int | None) -> LogEntry:
+def entry_of(event: Event, log_index: int | None) -> LogEntry:
     return LogEntry(
         id=event.id, at=event.at, action=event.action, outcome=event.outcome, reason=event.reason,
         actor_kind=event.actor_kind, actor=event.actor, session=event.session, object_kind=event.object_kind,

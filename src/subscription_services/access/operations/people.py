@@ -148,7 +148,7 @@ def people(tx: ReadTransaction, ctx: Context, request: People) -> Seen[queries.T
 @operation("access.my_permissions", by=[Subscriber.own, TeamMember.own, ServiceAccount.scoped])
 def my_permissions(tx: ReadTransaction, ctx: Context, request: MyPermissions) -> Seen[Permissions]:
     """What the asker may do: their roles and every operation that these or their account allow."""
-    standing = HouseAuthority().standing(tx.connection, ctx.actor, ctx.now)
+    standing = HouseAuthority(tx.keys).standing(tx.connection, ctx.actor, ctx.now)
     allowed = []
     for item in catalogue.operations():
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 from subscription_services.access import catalogue
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
@@ -16,6 +18,8 @@ _LINKS = (
     ("identity.find_person", NavItem("Find a subscriber", "/team/find", "search")),
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
+    ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
+    ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
     ("access.audit_log", NavItem("Log", "/team/log", "list")),
     ("mail.queue", NavItem("Mail", "/team/mail", "mail")),
@@ -24,14 +28,18 @@ ROLE_CHOICES = [(role.value, role.value.capitalize()) for role in Role]
 DAYS = [("", "Until somebody ends it"), ("1", "1 day"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days")]
 
 
-def team_navigation(roles: Iterable[Role]) -> tuple[NavItem, ...]:
-    """The console's links for these roles; what a role may not open is not shown."""
+def team_navigation(
+    roles: Iterable[Role], tasks: Collection[str] = (), waiting: Mapping[str, int] = MappingProxyType({})
+) -> tuple[NavItem, ...]:
+    """The console's links for these roles and open tasks; what these may not open is not shown. `waiting` counts what
+    waits behind a link."""
     held = set(roles)
     found = []
     for name, link in _LINKS:
         item = catalogue.operations().get(name)
-        if item is not None and (TeamMember.own in item.by or held & set(item.by)):
-            found.append(link)
+        if item is not None and (TeamMember.own in item.by or held & set(item.by) or name in tasks):
+            count = waiting.get(link.href, 0)
+            found.append(replace(link, count=count) if count else link)
     return tuple(found)
 
 
@@ -47,7 +55,7 @@ def enter(call: Call) -> frozenset[str]:
     if not call.actor.second_factor:
         raise SecondFactorNeeded()
     roles = call.actor.roles
-    return frozenset(item.name for item in call.site.kernel.registry if roles & set(item.by))
+    return frozenset(item.name for item in call.site.kernel.registry if roles & set(item.by)) | call.actor.tasks
 
 
 def short(identifier: str) -> str:

@@ -16,7 +16,6 @@ from subscription_services.keys.roots.address import parse
 from .backup import KEEPERS
 
 Address = Annotated[str, Meta(min_length=1, max_length=1000)]
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class CreateRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,20 +30,10 @@ class MoveRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: Address
 
 
-class AgreeToRoot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`digest` is that of the operation and request agreed to, in hexadecimal."""
-
-    digest: Digest
-
-
 class RootAllowed(msgspec.Struct, frozen=True):
     """The address that was allowed; it holds no secret."""
 
     root: str
-
-
-class AgreedToRoot(msgspec.Struct, frozen=True):
-    digest: str
 
 
 @operation("keys.create_root", by=KEEPERS, needs=[recent_sign_in, approvals(1)])
@@ -61,10 +50,4 @@ def move_root(tx: Transaction, ctx: Context, request: MoveRoot) -> Change[RootAl
     return Change(None, RootAllowed(address), object="root", details={"root": address})
 
 
-@operation("keys.agree_to_root", by=KEEPERS, needs=[recent_sign_in])
-def agree_to_root(tx: Transaction, ctx: Context, request: AgreeToRoot) -> Change[AgreedToRoot]:
-    """Agree, at the terminal, that somebody else makes a root key or moves the keys to another one."""
-    return Change(None, AgreedToRoot(request.digest), object=request.digest)
-
-
-OPERATIONS = (create_root, move_root, agree_to_root)
+OPERATIONS = (create_root, move_root)

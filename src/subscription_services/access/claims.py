@@ -1,0 +1,35 @@
+"""What a team member claims to be when a request comes in: enough to offer pages and to refuse cheaply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.ports import Keys
+
+from .approval_queries import waiting_for
+from .authority import elevations_of, roles_of
+from .operations.tasks import GRANTERS
+from .tasks import waiting_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """`approvals` and `asked_tasks` are how many of each wait for this person."""
+
+    roles: frozenset[Role]
+    tasks: frozenset[str]
+    approvals: int = 0
+    asked_tasks: int = 0
+
+
+def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -> Claims:
+    """Roles, operations lent by open tasks, and what waits. `keys` are those of the caller "access"."""
+    roles = roles_of(connection, account, now)
+    lent = elevations_of(connection, keys, account, now)
+    asked = waiting_tasks(connection, account, now) if roles & set(GRANTERS) else 0
+    names: frozenset[str] = frozenset().union(*(item.operations for item in lent))
+    return Claims(roles, names, waiting_for(connection, account, roles, now), asked)

@@ -1,0 +1,195 @@
+"""Elevation for a task: ask, grant, refuse, close, revoke; and what was done under one, from the log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from subscription_services.access import accounts, catalogue, row_codes
+from subscription_services.access.authority import roles_of
+from subscription_services.access.configured import rules
+from subscription_services.access.errors import NotIndependent, TaskEnded, TaskGranted, TaskRefused
+from subscription_services.access.independence import can_decide, eligible, why_not
+from subscription_services.access.task_model import TaskEnd, task
+from subscription_services.access.tasks import (
+    About,
+    Task,
+    Tasks,
+    change_row,
+    done_under,
+    holder_of,
+    one,
+    open_task_row,
+    task_row,
+    tasks_for,
+)
+from subscription_services.kernel.actors import Role, TeamMember
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import Refusal
+from subscription_services.kernel.events import Detail
+from subscription_services.kernel.ids import PATTERN
+from subscription_services.kernel.needs import recent_sign_in
+from subscription_services.kernel.operations import Change, Limit, Seen, operation
+from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.mail import SendLetter
+from subscription_services.storage.rows import insert_row
+
+from .log import LogEntry, entry_of
+from .people import Id, Reason
+
+GRANTERS = (Role.ADMINISTRATOR, Role.SECURITY)
+WATCHERS = (*GRANTERS, Role.AUDITOR)
+Name = Annotated[str, Meta(min_length=3, max_length=120)]
+
+
+class AskTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`operations` are names of what is needed; without them all that `role` may do. `about` is the id of the person or
+    thing, `minutes` how long from now."""
+
+    title: Annotated[str, Meta(min_length=3, max_length=200)]
+    about_kind: About
+    about: Annotated[str, Meta(max_length=80, pattern=r"^[A-Za-z0-9_.:-]*$")]
+    role: Role
+    minutes: Annotated[int, Meta(ge=5, le=7 * 24 * 60)]
+    operations: Annotated[list[Name], Meta(max_length=100)] = []
+
+
+class OneTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: Id
+
+
+class EndTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: Id
+    reason: Reason
+
+
+class ListTasks(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class TaskRecord(msgspec.Struct, frozen=True):
+    """What was done under a task, oldest first; `whole` is false where there is more than is listed. Each entry's proof
+    is at /team/log/entries/ID."""
+
+    task: Task
+    entries: list[LogEntry]
+    whole: bool
+
+
+@operation("access.ask_task", by=[TeamMember.own], limits=[Limit(30, 3600, "actor")])
+def ask_task(tx: Transaction, ctx: Context, request: AskTask) -> Change[Task]:
+    """Ask to be lent a role, or some of its operations, for one task and until a time. Somebody else grants it."""
+    _check_asked(request)
+    values: dict[str, Any] = {
+        "id": ctx.ids.new("tsk"), "account": ctx.actor.id, "about_kind": request.about_kind.value,
+        "about": request.about, "role": request.role.value,
+        "operations": msgspec.json.encode(sorted(set(request.operations))).decode(), "asked_at": ctx.now,
+        "ends_at": ctx.now + timedelta(minutes=request.minutes),
+    }  # fmt: skip
+    code = row_codes.code_of(tx.keys, task.name, row_codes.TASK, values)
+    tx.keys.ensure_subject(ctx.actor.id)
+    insert_row(tx, task, {**values, "title": request.title, "mac": code})
+    for person in eligible(tx, _granters(request.role), ctx.actor.id, (), ctx.now):
+        _write(tx, "access.task_asked", person.id, values["id"])
+    return _changed(tx, ctx, values["id"])
+
+
+@operation("access.grant_task", by=GRANTERS, needs=[recent_sign_in], subject=holder_of)
+def grant_task(tx: Transaction, ctx: Context, request: OneTask) -> Change[Task]:
+    """Grant a task of somebody else, who did not invite or appoint oneself."""
+    row = open_task_row(tx, ctx, request.id)
+    if row.granted_at is not None:
+        raise TaskGranted()
+    if not row_codes.is_ours(tx.keys, task.name, row_codes.TASK, row):
+        raise TaskEnded("This task is not one that this service wrote.")
+    wanted = _granters(Role(row.role))
+    me = accounts.people(tx, [ctx.actor.id])
+    if not me or not can_decide(tx, wanted, me[0], ctx.now):
+        raise Refusal(f"Granting this takes one of these roles: {', '.join(sorted(wanted))}.")
+    if objection := why_not(tx, row.account, me[0]):
+        raise NotIndependent(objection)
+    change_row(tx, row, {"granted_at": ctx.now, "granted_by": ctx.actor.id})
+    _write(tx, "access.task_granted", row.account, row.id)
+    return _changed(tx, ctx, row.id)
+
+
+@operation("access.refuse_task", by=GRANTERS, subject=holder_of)
+def refuse_task(tx: Transaction, ctx: Context, request: EndTask) -> Change[Task]:
+    """Refuse a task that somebody asked for."""
+    row = open_task_row(tx, ctx, request.id)
+    if row.granted_at is not None:
+        raise TaskGranted()
+    return _end(tx, ctx, row, TaskEnd.REFUSED, request.reason)
+
+
+@operation("access.revoke_task", by=GRANTERS, subject=holder_of)
+def revoke_task(tx: Transaction, ctx: Context, request: EndTask) -> Change[Task]:
+    """End somebody's task at once, in every session and on every node; what has not committed by then fails."""
+    return _end(tx, ctx, open_task_row(tx, ctx, request.id), TaskEnd.REVOKED, request.reason)
+
+
+@operation("access.close_task", by=[TeamMember.own], subject=holder_of)
+def close_task(tx: Transaction, ctx: Context, request: OneTask) -> Change[Task]:
+    """Close one's own task, since it is done; what it lent ends at once."""
+    return _end(tx, ctx, open_task_row(tx, ctx, request.id), TaskEnd.CLOSED, "")
+
+
+@operation("access.tasks", by=[*GRANTERS, Role.AUDITOR, TeamMember.own])
+def tasks(tx: ReadTransaction, ctx: Context, request: ListTasks) -> Seen[Tasks]:
+    """One's own tasks, and for those who decide or watch also other people's."""
+    roles = roles_of(tx.connection, ctx.actor.id, ctx.now)
+    found = tasks_for(tx, ctx, granting=bool(roles & set(GRANTERS)), watching=Role.AUDITOR in roles)
+    return Seen(found)
+
+
+@operation("access.task_record", by=[*WATCHERS, TeamMember.own], subject=holder_of)
+def task_record(tx: ReadTransaction, ctx: Context, request: OneTask) -> Seen[TaskRecord]:
+    """What was done under a task, from the log."""
+    row = task_row(tx, request.id)
+    found, whole = done_under(tx.connection, row)
+    entries = [entry_of(item.event, item.log_index) for item in found]
+    answer = TaskRecord(one(tx, ctx, row.id), entries, whole)
+    return Seen(answer, object=row.id, details={"entries": len(entries)})
+
+
+def _check_asked(request: AskTask) -> None:
+    lends = catalogue.lends(request.role)
+    if strange := sorted(set(request.operations) - lends):
+        text = f"The role {request.role.value} cannot lend {strange[0]}."
+        raise TaskRefused(fields={"operations": text})
+    if request.minutes > rules().task_minutes:
+        raise TaskRefused(fields={"minutes": f"A task lasts {rules().task_minutes} minutes at most."})
+    if request.about_kind is About.SUBSCRIBER and not (
+        PATTERN.fullmatch(request.about) and request.about[:4] == "acc_"
+    ):
+        raise TaskRefused(fields={"about": "Enter the account of the subscriber, acc_ and 32 characters."})
+    if request.about_kind is not About.OTHER and not request.about:
+        raise TaskRefused(fields={"about": "Enter the id or number of what it is about."})
+
+
+def _granters(role: Role) -> tuple[Role, ...]:
+    """What administrators may do is lent by administrators alone."""
+    return (Role.ADMINISTRATOR,) if role is Role.ADMINISTRATOR else GRANTERS
+
+
+def _end(tx: Transaction, ctx: Context, row: Any, outcome: TaskEnd, reason: str) -> Change[Task]:
+    change_row(tx, row, {"ended_at": ctx.now, "ended_by": ctx.actor.id, "outcome": outcome})
+    if outcome is not TaskEnd.CLOSED:
+        _write(tx, f"access.task_{outcome.value}", row.account, row.id)
+    return _changed(tx, ctx, row.id, reason)
+
+
+def _changed(tx: Transaction, ctx: Context, identifier: str, reason: str = "") -> Change[Task]:
+    found = one(tx, ctx, identifier)
+    details: dict[str, Detail] = {
+        "role": found.role.value, "operations": found.operations, "about": found.about, "about_kind": found.about_kind,
+        "ends_at": found.ends_at.isoformat(),
+    }  # fmt: skip
+    return Change(None, found, subject=found.account, details=details, personal={"reason": reason} if reason else {})
+
+
+def _write(tx: Transaction, letter: str, account: str, identifier: str) -> None:
+    tx.outbox.add(SendLetter(letter=letter, account=account, values={"task": identifier}))

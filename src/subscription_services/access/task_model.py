@@ -1,0 +1,59 @@
+"""The table of tasks that lend operations for a while. None can be without an end."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, String, Table, Text, text
+
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.columns import Instant
+from subscription_services.kernel.model import metadata
+from subscription_services.storage.sealed import Sealed, personal
+
+LONGEST_DAYS = 7
+_LONGEST = LONGEST_DAYS * 24 * 3600 * 1_000_000  # microseconds, as Instant stores them
+_ROLES = ", ".join(f"'{role.value}'" for role in Role)
+
+
+class TaskEnd(StrEnum):
+    REFUSED = "refused"
+    CLOSED = "closed"
+    REVOKED = "revoked"
+
+
+task = Table(
+    "access_task",
+    metadata,
+    Column("id", String(48), primary_key=True),  # tsk_
+    Column("account", String(48), nullable=False),
+    Column("title", Sealed("access.task.title"), nullable=False),
+    Column("about_kind", String(32), nullable=False),
+    Column("about", String(80), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("operations", Text, nullable=False),  # JSON list; empty: all that the role may do
+    Column("asked_at", Instant, nullable=False),
+    Column("ends_at", Instant, nullable=False),
+    Column("granted_at", Instant),
+    Column("granted_by", String(120)),
+    Column("ended_at", Instant),
+    Column("ended_by", String(120)),
+    Column("outcome", String(16)),
+    Column("mac", LargeBinary, nullable=False),  # made anew at each step, under a key that the database does not hold
+    CheckConstraint(f"role IN ({_ROLES})", name="known_role"),
+    # written out although the column is not null: an end that is left out or zero must never read as "for ever"
+    CheckConstraint(
+        f"ends_at IS NOT NULL AND ends_at > asked_at AND ends_at <= asked_at + {_LONGEST}", name="has_an_end"
+    ),
+    CheckConstraint("(granted_at IS NULL) = (granted_by IS NULL)", name="granted_by_somebody"),
+    CheckConstraint("granted_by IS NULL OR granted_by <> account", name="not_to_oneself"),
+    CheckConstraint("granted_at IS NULL OR (granted_at >= asked_at AND granted_at < ends_at)", name="granted_in_time"),
+    CheckConstraint("outcome IN ('refused', 'closed', 'revoked')", name="known_outcome"),
+    CheckConstraint(
+        "(ended_at IS NULL) = (ended_by IS NULL) AND (ended_at IS NULL) = (outcome IS NULL)", name="ended_by_somebody"
+    ),
+    info=personal("account"),
+)
+_live = text("ended_at IS NULL")
+Index("ix_access_task_live", task.c.account, sqlite_where=_live, postgresql_where=_live)
+Index(None, task.c.asked_at)
