@@ -60,6 +60,8 @@ class Front:
             "session-unbound": "/session/renew",
             "step-up-needed": "/confirm",
             "second-factor-needed": "/account/two-factor",
+            "approval-needed": "/team/approvals",
+            "task-needed": "/team/tasks",
         }
 
     async def visitor(self, request: Request) -> Visitor:

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from subscription_services import app
 from subscription_services.commands.key_roots import create, move
 from subscription_services.identity import model
-from subscription_services.kernel.actors import Role, TeamMember
+from subscription_services.identity.operations.sign_in import SignIn, SignInCode
+from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded, DomainError, Invalid, Refusal
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.keys import KeyUnavailable, RootKeyUnsafe, RootKeyWrong
@@ -21,10 +22,9 @@ from subscription_services.keys.jobs import DrainJournal, drain_journal
 from subscription_services.keys.operations.roots import MoveRoot
 from subscription_services.keys.roots.belonging import read_mark
 from subscription_services.storage.rows import open_row
-from subscription_services.testing import MovingClock, World
+from subscription_services.testing import MovingClock, World, approving
 from subscription_services.testing.people import PASSWORD
 from subscription_services.testing.world import FAST
-from tests.keys.root_cases import approved
 from tests.keys.root_holders import Holder
 
 
@@ -61,7 +61,7 @@ class Place:
             world.run(drain_journal(world.house.kernel, DrainJournal()))
             return [
                 (event.action, event.actor, str(event.outcome)) for event in world.events()
-                if event.action.endswith("_root") or event.details.get("purpose") == "root"
+                if event.action.endswith(("_root", ".approve")) or event.details.get("purpose") == "root"
             ]  # fmt: skip
 
 
@@ -89,6 +89,15 @@ def person(world: World, number: int, role: Role) -> Person:
         row = connection.execute(select(model.totp).where(model.totp.c.account == member.id)).one()
         secret = str(open_row(ReadTransaction(connection, keys), model.totp, row)["secret"])
     return Person(f"team{number}@example.org", secret, member.id)
+
+
+def signed_in(world: World, person: Person, role: Role = Role.ADMINISTRATOR) -> TeamMember:
+    """The person with a session of the whole service."""
+    signed = world.do("identity.sign_in", Anonymous(), SignIn(person.email, PASSWORD))
+    world.clock.advance(seconds=31)
+    code = pyotp.TOTP(person.secret).at(world.clock())
+    signed = world.do("identity.sign_in_code", Anonymous(), SignInCode(signed.challenge, code))
+    return TeamMember(person.id, signed.id, world.clock(), frozenset({role}), True)
 
 
 @pytest.fixture
@@ -119,7 +128,7 @@ def test_two_people_move_the_keys_and_the_log_says_so(installed: Place) -> None:
         app.build(app.read_settings(installed.environment), clock=installed.now)
     assert installed.events(installed.target) == [
         ("keys.move_root", installed.first.id, "refused"),
-        ("keys.agree_to_root", installed.second.id, "success"),
+        ("access.approve", installed.second.id, "success"),
         ("keys.move_root", installed.first.id, "success"),
         ("keys.record_access", "system:keys.journal", "success"),
     ]
@@ -127,8 +136,9 @@ def test_two_people_move_the_keys_and_the_log_says_so(installed: Place) -> None:
 
 def test_an_approval_given_before_is_enough_and_only_once(installed: Place) -> None:
     with World.open(installed.data, installed.database) as world:
-        asker = TeamMember(installed.first.id, "ses_x", world.clock())
-        approved(world, asker, MoveRoot(installed.target))
+        asker, other = signed_in(world, installed.first), signed_in(world, installed.second, Role.SECURITY)
+        made = approving.ask(world, asker, "keys.move_root", MoveRoot(installed.target))
+        approving.approve(world, other, made.id)
     move(installed.environment, installed.target, installed.seat(installed.first), installed.now)
     environment = {**installed.environment, "SUBS_KEYS_ROOT": installed.target}
     with pytest.raises((ApprovalNeeded, Refusal)):

@@ -36,5 +36,5 @@ def approved(world: World, asker: Actor, name: str, request: msgspec.Struct) -> 
     others = [world.team(min(policy.roles)) for _ in range(policy.needed)]
     made = ask(world, asker, name, request)
     for other in others:
-        approve(world, other, made.id)
+        made = approve(world, other, made.id)
     return made

@@ -9,7 +9,8 @@ from subscription_services.kernel import errors
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One problem type, documented at /problems/<name>. `repeat`: the same request may succeed later."""
+    """One problem type, documented at /problems/<name>. `repeat`: the same request may succeed later;
+    `solved_by` is the operation that programs call for it."""
 
     name: str
     status: int
@@ -18,6 +19,7 @@ class ProblemKind:
     remedy: str
     repeat: bool = False
     remedy_link: str = "Go on"
+    solved_by: str = ""
 
 
 _ALL = (
@@ -49,11 +51,13 @@ _ALL = (
     ),
     ProblemKind(
         "approval-needed", 403, "This needs approval", "Other people must approve exactly this request first.",
-        "Ask for the approval, then repeat the request unchanged.", repeat=True,
+        "Ask for the approval (access.ask_approval), then repeat the request unchanged once it is given.", repeat=True,
+        remedy_link="Requests for approval", solved_by="access.ask_approval",
     ),
     ProblemKind(
         "task-needed", 403, "This needs an open task", "The permission is granted only for a task.",
-        "Open a task that covers this operation, then repeat the request.", repeat=True,
+        "Ask for a task that covers this operation (access.ask_task), then repeat the request once it is granted.",
+        repeat=True, remedy_link="Tasks", solved_by="access.ask_task",
     ),
     ProblemKind(
         "forged", 403, "This form has expired", "The request did not come from a page of ours that is still open.",

@@ -85,7 +85,7 @@ def problem_of(error: Exception, instance: str = "") -> Problem:
 
 
 def as_json(problem: Problem) -> Response:
-    """application/problem+json with `code` and `errors` (field, detail) as extension members."""
+    """application/problem+json with `code`, `errors` (field, detail) and `solved_by` (an operation) as extensions."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.kind.name}",
         "title": problem.title,
@@ -95,6 +95,8 @@ def as_json(problem: Problem) -> Response:
     }
     if problem.instance:
         body["instance"] = f"urn:request:{problem.instance}"
+    if problem.kind.solved_by:
+        body["solved_by"] = problem.kind.solved_by
     if problem.fields:
         body["errors"] = [{"field": name, "detail": text} for name, text in problem.fields.items()]
     return Response(msgspec.json.encode(body), problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE)

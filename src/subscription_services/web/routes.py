@@ -15,6 +15,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from subscription_services.kernel.operations import Operation, permission_text
+from subscription_services.web.approval_page import offered
 from subscription_services.web.attempts import note_attempt
 from subscription_services.web.call import Call, Site, Visitor
 from subscription_services.web.problems import HttpProblem, answer
@@ -203,7 +204,8 @@ async def _refuse(
         except Exception:  # the answer is an error page in any case; it only lacks the person's name
             visitor = Visitor()
     await note_attempt(site.kernel, request, wanted, visitor.actor, error)
-    response = answer(request, error, site.view(request, visitor), site.places)
+    view = site.view(request, visitor)
+    response = offered(request, error, view, site.places) or answer(request, error, view, site.places)
     if response.status_code == 500:
         _log_failure(request, error)
     return response

@@ -7,6 +7,7 @@ from pathlib import Path
 from subscription_services.access.operations.people import my_permissions
 from subscription_services.web.routes import Route, get
 
+from .approvals import approval_routes
 from .console import team_navigation
 from .find import find_routes
 from .log import log_routes
@@ -14,6 +15,7 @@ from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
 from .service_accounts import service_account_routes
+from .tasks import task_routes
 
 
 def routes(data: Path) -> tuple[Route, ...]:
@@ -22,6 +24,8 @@ def routes(data: Path) -> tuple[Route, ...]:
         get("/team", show_overview, my_permissions),
         *people_routes(),
         *service_account_routes(),
+        *approval_routes(),
+        *task_routes(),
         *log_routes(),
         *export_routes(data),
         *find_routes(),

@@ -1,0 +1,201 @@
+"""Attackers with the database: what they insert is worth nothing; what must never be the database refuses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from subscription_services.access import approval_model as approvals
+from subscription_services.access.errors import ApprovalForged, TaskEnded
+from subscription_services.access.operations.approvals import OneRequest, RefuseApproval
+from subscription_services.access.operations.tasks import AskTask, EndTask, OneTask
+from subscription_services.access.task_model import task
+from subscription_services.access.tasks import About
+from subscription_services.kernel.actors import Role, TeamMember
+from subscription_services.kernel.errors import ApprovalNeeded, NotFound, Refusal
+from subscription_services.testing import World
+from subscription_services.testing.approving import approve, approved, ask
+
+from .granting import About as Person
+from .granting import Release, runs, with_tasks
+
+NAME = "access.test_release"
+
+
+def copied(world: World, table: Any, identifier: str) -> dict[str, Any]:
+    """A row as it stands in the database."""
+    with world.house.store.reading() as connection:
+        return dict(connection.execute(select(table).where(table.c.id == identifier)).one()._mapping)
+
+
+def forged_approval(world: World, made: Any, approver: str, **more: Any) -> dict[str, Any]:
+    now = world.clock()
+    return {
+        "id": "apr_forged", "request": made.id, "requester": made.requester, "approver": approver,
+        "shown": bytes.fromhex(made.words.digest), "given_at": now, "expires_at": made.expires_at, "mac": bytes(33),
+        **more,
+    }  # fmt: skip
+
+
+def test_an_approval_row_written_beside_the_service_is_worth_nothing(house: World) -> None:
+    asker, other, third = house.team(Role.SECURITY), house.team(Role.SECURITY), house.team(Role.ADMINISTRATOR)
+    made = ask(house, asker, NAME, Release(1))
+    earlier = ask(house, asker, NAME, Release(2))
+    approve(house, other, earlier.id)
+    with house.house.store.reading() as connection:
+        genuine = connection.execute(select(approvals.approval)).one()
+    for row in (
+        forged_approval(house, made, other.id),
+        forged_approval(house, made, third.id, mac=bytes(genuine.mac)),  # the code of another row
+    ):
+        house.write(lambda c, row=row: c.execute(insert(approvals.approval), row))
+        with pytest.raises(ApprovalForged):
+            house.do(NAME, asker, Release(1))
+        house.write(lambda c: c.execute(delete(approvals.approval).where(approvals.approval.c.id == "apr_forged")))
+    assert house.events(NAME)[-1].reason == "approval-forged"
+    assert runs(house) == 0
+
+
+def test_a_request_row_cannot_be_made_weaker(house: World) -> None:
+    asker, other = house.team(Role.SECURITY), house.team(Role.SECURITY)
+    made = ask(house, asker, NAME, Release(1))
+    later = made.asked_at + timedelta(hours=1)
+    for change in ({"way": "alone", "runs_from": later}, {"roles": '["support"]'}, {"requester": other.id}):
+        before = copied(house, approvals.request, made.id)
+        house.write(lambda c, change=change: c.execute(update(approvals.request).values(**change)))
+        house.clock.advance(minutes=1)
+        with pytest.raises((ApprovalForged, ApprovalNeeded)):
+            house.do(NAME, asker, Release(1))
+        house.write(lambda c, before=before: c.execute(update(approvals.request).values(**before)))
+    assert runs(house) == 0
+
+
+def test_putting_an_old_row_back_runs_nothing_twice_and_revives_nothing(house: World) -> None:
+    asker, other = house.team(Role.SECURITY), house.team(Role.SECURITY)
+    made = approved(house, asker, NAME, Release(1))
+    refused = approved(house, asker, NAME, Release(2))
+    open_rows = [copied(house, approvals.request, item.id) for item in (made, refused)]
+    house.do(NAME, asker, Release(1))
+    house.do("access.refuse_approval", other, RefuseApproval(refused.id, "not today"))
+
+    def put_back(connection: Any) -> None:
+        connection.execute(delete(approvals.use))
+        for row in open_rows:
+            connection.execute(update(approvals.request).where(approvals.request.c.id == row["id"]).values(**row))
+        connection.execute(text("DELETE FROM access_test_run"))
+
+    house.write(put_back)
+    for number in (1, 2):
+        with pytest.raises(ApprovalForged):
+            house.do(NAME, asker, Release(number))
+    assert runs(house) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"approver": "requester"}, {"expires_at": None}, {"requester": "acc_other"}, {"shown": b"short"},
+     {"credential": b"without the rest"}, {"request": "apq_none"}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_the_database_refuses_an_approval_that_must_never_be(house: World, change: dict[str, Any]) -> None:
+    asker, other = house.team(Role.SECURITY), house.team(Role.SECURITY)
+    made = ask(house, asker, NAME, Release(1))
+    row = forged_approval(house, made, other.id)
+    wrong = {**row, **{name: asker.id if value == "requester" else value for name, value in change.items()}}
+    with pytest.raises(IntegrityError):
+        house.write(lambda c: c.execute(insert(approvals.approval), wrong))
+    house.write(lambda c: c.execute(insert(approvals.approval), row))
+    with pytest.raises(IntegrityError):  # one person, one approval
+        house.write(lambda c: c.execute(insert(approvals.approval), {**row, "id": "apr_again"}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"needed": 0}, {"needed": -1}, {"expires_at": None}, {"expires_at": "asked_at"}, {"way": "somehow"},
+     {"way": "alone"}, {"ended_at": "asked_at"}, {"digest": b"short"}],
+    ids=str,
+)  # fmt: skip
+def test_the_database_refuses_a_request_that_must_never_be(house: World, change: dict[str, Any]) -> None:
+    asker = house.team(Role.SECURITY)
+    house.team(Role.SECURITY)
+    made = ask(house, asker, NAME, Release(1))
+    values = {name: made.asked_at if value == "asked_at" else value for name, value in change.items()}
+    with pytest.raises(IntegrityError):
+        house.write(lambda c: c.execute(update(approvals.request).values(**values)))
+
+
+def test_a_use_is_written_once(house: World) -> None:
+    asker = house.team(Role.SECURITY)
+    made = approved(house, asker, NAME, Release(1))
+    house.do(NAME, asker, Release(1))
+    with pytest.raises(IntegrityError):
+        house.write(lambda c: c.execute(insert(approvals.use), {"request": made.id, "at": house.clock()}))
+
+
+def asked_task(house: World, holder: TeamMember) -> str:
+    request = AskTask("Case 7", About.OTHER, "", Role.BILLING, 60)
+    return str(house.do("access.ask_task", holder, request).id)
+
+
+@pytest.mark.parametrize("ends_at", [None, 0, "asked_at", "years"], ids=str)
+def test_an_end_that_is_missing_zero_or_far_away_is_refused_by_the_database(house: World, ends_at: Any) -> None:
+    """Never read as "for ever" here and as 1970 there."""
+    holder = house.team(Role.SUPPORT)
+    identifier = asked_task(house, holder)
+    row = copied(house, task, identifier)
+    moments = {"asked_at": row["asked_at"], "years": row["asked_at"] + timedelta(days=400)}
+    statement = text("UPDATE access_task SET ends_at = :ends")
+    from subscription_services.kernel.columns import to_microseconds
+
+    value = to_microseconds(moments[ends_at]) if ends_at in moments else ends_at
+    with pytest.raises(DBAPIError):
+        house.write(lambda c: c.execute(statement, {"ends": value}))
+    with pytest.raises(DBAPIError):
+        wrong = {**row, "id": "tsk_new", "ends_at": None if value in (None, 0) else moments[ends_at]}
+        house.write(lambda c: c.execute(insert(task), wrong))
+
+
+def test_a_task_row_written_beside_the_service_lends_nothing(house: World) -> None:
+    holder, other = house.team(Role.SUPPORT), house.team(Role.SECURITY)
+    identifier = asked_task(house, holder)
+    now = house.clock()
+    with pytest.raises(IntegrityError):  # not even as a row
+        own = {"granted_at": now, "granted_by": holder.id}
+        house.write(lambda c: c.execute(update(task).values(**own)))
+    house.write(lambda c: c.execute(update(task).values(granted_at=now, granted_by=other.id)))
+    assert with_tasks(house, holder).tasks == frozenset()
+    house.write(lambda c: c.execute(update(task).values(granted_at=None, granted_by=None)))
+    house.do("access.grant_task", other, OneTask(identifier))
+    lent = with_tasks(house, holder)
+    assert "access.test_lent" in lent.tasks
+    house.write(lambda c: c.execute(update(task).values(role="administrator")))
+    with pytest.raises(Refusal):
+        house.do("access.test_lent", lent, Person("acc_x"))
+    assert with_tasks(house, holder).tasks == frozenset()
+
+
+def test_a_task_that_was_asked_for_with_a_forged_row_is_not_granted(house: World) -> None:
+    holder, other = house.team(Role.SUPPORT), house.team(Role.SECURITY)
+    identifier = asked_task(house, holder)
+    house.write(lambda c: c.execute(update(task).values(role="operations")))
+    with pytest.raises(TaskEnded, match="not one that this service wrote"):
+        house.do("access.grant_task", other, OneTask(identifier))
+
+
+def test_ids_of_others_lead_nowhere(house: World) -> None:
+    holder, stranger = house.team(Role.SUPPORT), house.team(Role.BILLING)
+    identifier = asked_task(house, holder)
+    for name, request in (("access.close_task", OneTask(identifier)), ("access.task_record", OneTask(identifier))):
+        with pytest.raises(NotFound):
+            house.do(name, stranger, request)
+    with pytest.raises(Refusal):
+        house.do("access.revoke_task", stranger, EndTask(identifier, "no more"))
+    asker = house.team(Role.SECURITY)
+    house.team(Role.SECURITY)
+    made = ask(house, asker, NAME, Release(1))
+    with pytest.raises(NotFound):
+        house.do("access.approval_request", stranger, OneRequest(made.id))
