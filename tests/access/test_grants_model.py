@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -33,15 +34,23 @@ ROLES = {"ann": {Role.SECURITY}, "alias": {Role.SECURITY}, "bob": {Role.SECURITY
 DECIDES = {"ann", "alias", "bob", "boss"}
 DEPENDENT = {("ann", "alias"), ("alias", "ann"), ("boss", "bob")}
 """(who asks, who decides): two mailboxes of one person; bob got his role from the boss."""
-PEOPLE = st.sampled_from(sorted(ROLES))
-NUMBER = st.integers(0, 2)
-ACTIONS = st.one_of(
-    st.tuples(st.sampled_from(["ask", "run"]), PEOPLE, NUMBER),
-    st.tuples(st.sampled_from(["approve", "refuse", "withdraw", "grant", "revoke", "close"]), PEOPLE, NUMBER),
-    st.tuples(st.sampled_from(["lend", "use"]), PEOPLE, NUMBER),
-    st.tuples(st.just("tick"), PEOPLE, st.sampled_from([1, 20, 13 * 60])),
-    st.tuples(st.just("row"), PEOPLE, NUMBER),
-)
+WEIGHTS = {"ask": 5, "run": 6, "approve": 8, "refuse": 1, "withdraw": 1, "lend": 4, "grant": 6, "use": 5, "revoke": 1,
+           "close": 1, "tick": 2, "row": 1}  # fmt: skip
+DECIDING = {"ann": 6, "bob": 6, "boss": 6, "alias": 2, "bill": 1, "clerk": 1}
+LENDING = {"clerk": 6, "boss": 4, "ann": 4, "bill": 1}
+TICKS = (1, 20, 61, 13 * 60)
+
+
+def drawn(seed: int, length: int) -> list[tuple[str, str, int]]:
+    """Steps that meet each other often enough to mean something; lists that hypothesis draws seldom do."""
+    dice = Random(seed)
+    found = []
+    for verb in dice.choices([*WEIGHTS], [*WEIGHTS.values()], k=length):
+        people = LENDING if verb in ("lend", "use", "close") else DECIDING
+        who = dice.choices([*people], [*people.values()])[0]
+        number = dice.choice(TICKS) if verb == "tick" else dice.randrange(2)
+        found.append((verb, who, number))
+    return found
 
 
 @dataclass
@@ -126,16 +135,21 @@ def stage(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.lists(ACTIONS, min_size=6, max_size=24))
-def test_the_house_allows_exactly_what_the_model_allows(stage: Stage, steps: list[tuple[str, str, int]]) -> None:
+@given(st.integers(0, 2**32), st.integers(15, 60))
+def test_the_house_allows_exactly_what_the_model_allows(stage: Stage, seed: int, length: int) -> None:
     stage.plays += 1
     world = stage.world
     world.clock.advance(days=2)  # whatever an earlier example left is over
     sign_in(stage)
     world.write(lambda c: c.execute(insert(thing), {"id": f"thing{stage.plays}", "version": 1}))
     model = Model(world.clock())
-    for verb, who, number in steps:
+    for verb, who, number in drawn(seed, length):
         play(stage, model, verb, who, number)
+
+
+def newest(items: list[Any], back: int) -> Any:
+    """The newest item, or one a little older."""
+    return items[max(-1 - back, -len(items))]
 
 
 def sign_in(stage: Stage) -> None:
@@ -159,6 +173,9 @@ def play(stage: Stage, model: Model, verb: str, who: str, number: int) -> None:
         if made:
             model.asked.append(Asked(made.id, who, number, model.version, model.now + timedelta(hours=24)))
     elif verb == "run":
+        if model.asked and number == 0:  # whoever asked last, mostly; nobody else may
+            who, request = model.asked[-1].by, Release(model.asked[-1].number, f"thing{stage.plays}")
+            me, number = with_tasks(world, stage.people[who]), request.number
         usable = model.usable(who, number)
         if agreed(bool(usable), lambda: world.do(RELEASE, me, request)):
             usable[0].over = True
@@ -169,9 +186,9 @@ def play(stage: Stage, model: Model, verb: str, who: str, number: int) -> None:
     elif verb == "use":
         agreed(model.may_use(who), lambda: world.do("access.test_lent", me, Person("acc_x")))
     elif verb in ("approve", "refuse", "withdraw"):
-        decide(world, model, verb, who, me, model.asked[number % len(model.asked)] if model.asked else None)
+        decide(world, model, verb, who, me, newest(model.asked, number) if model.asked else None)
     else:
-        lend(world, model, verb, who, me, model.tasks[number % len(model.tasks)] if model.tasks else None)
+        lend(world, model, verb, who, me, newest(model.tasks, number) if model.tasks else None)
 
 
 def decide(world: World, model: Model, verb: str, who: str, me: TeamMember, item: Asked | None) -> None:
