@@ -16,10 +16,12 @@ from subscription_services.access.operations.log_exports import (
     ReadExport,
     download_log_export,
     export_log,
+    export_log_unmasked,
     log_exports,
     one_log_export,
 )
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.operations import Operation
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Handler, Route, get, post
@@ -37,7 +39,8 @@ def export_routes(data: Path) -> tuple[Route, ...]:
         get("/team/log/entries/{id}", show_entry, log_entry),
         get("/team/log/entries/{id}/proof", download_proof, log_entry),
         get("/team/log/exports", show_exports, log_exports),
-        post("/team/log/exports", ask_export, export_log),
+        post("/team/log/exports", _asking(export_log), export_log),
+        post("/team/log/exports/unmasked", _asking(export_log_unmasked), export_log_unmasked),
         get("/team/log/exports/{id}", show_export, one_log_export),
         get("/team/log/exports/{id}/file", _download(data / "exports"), download_log_export),
     )
@@ -79,16 +82,20 @@ async def show_exports(call: Call) -> Response:
     return call.render("access/log_exports.html", exports=exports, form=form, forms=_FORMS, short=short)
 
 
-async def ask_export(call: Call) -> Response:
-    """Ask for an export, then follow it."""
-    enter(call)
-    done = await call.submit(export_log)
-    if done.form is not None:
-        exports = (await call.perform(log_exports, ListExports())).exports
-        return call.render(
-            "access/log_exports.html", done.status, exports=exports, form=done.form, forms=_FORMS, short=short
-        )
-    return call.go(f"/team/log/exports/{done.answer.id}")
+def _asking(operation: Operation) -> Handler:
+    async def ask_export(call: Call) -> Response:
+        """Ask for an export, then follow it."""
+        enter(call)
+        done = await call.submit(operation, labels={"reason": "a reason"})
+        if done.form is not None:
+            exports = (await call.perform(log_exports, ListExports())).exports
+            return call.render(
+                "access/log_exports.html", done.status, exports=exports, form=done.form, forms=_FORMS, short=short
+            )
+        return call.go(f"/team/log/exports/{done.answer.id}")
+
+    ask_export.__qualname__ = f"ask_export of {operation.name}"
+    return ask_export
 
 
 async def show_export(call: Call) -> Response:
