@@ -39,7 +39,7 @@ from subscription_services.access.operations.service_accounts import (
     RecordTokenUse,
     RevokeToken,
 )
-from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, OneTask
+from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.testing import Case, World, approving
@@ -148,6 +148,19 @@ def _open_task(world: World, holder: TeamMember | None = None) -> str:
 def _own(world: World, make: Callable[[World, TeamMember], str], request: Callable[[str], Any]) -> Act:
     member = world.team(Role.SECURITY)
     return member, request(make(world, member))
+
+
+RULE = MakeTaskRule(Role.SUPPORT, Role.BILLING, ["billing.refund"], 30)
+
+
+def _rule(world: World) -> Act:
+    boss = world.team(Role.ADMINISTRATOR)
+    approving.approved(world, boss, "access.make_task_rule", RULE)
+    return boss, RULE
+
+
+def _made_rule(world: World) -> str:
+    return str(world.do("access.make_task_rule", *_rule(world)).id)
 
 
 FIRST = Bootstrap("first@example.org", "First Person")
@@ -288,6 +301,17 @@ CASES = [
         lambda w: _own(w, _open_task, OneTask),
         lambda w: (w.subscriber(), OneTask(_open_task(w))),
     ),
+    Case(
+        "access.make_task_rule",
+        _rule,
+        lambda w: (w.team(Role.ADMINISTRATOR), RULE),
+    ),
+    Case(
+        "access.end_task_rule",
+        lambda w: (w.team(Role.SECURITY), OneTask(_made_rule(w))),
+        lambda w: (w.team(Role.SUPPORT), OneTask(_made_rule(w))),
+    ),
+    Case("access.task_rules", lambda w: (w.team(Role.BILLING), ListTasks()), lambda w: (w.team(), ListTasks())),
     Case("access.tasks", lambda w: (w.team(), ListTasks()), lambda w: (w.subscriber(), ListTasks())),
     Case(
         "access.task_record",

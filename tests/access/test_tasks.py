@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,14 @@ from sqlalchemy import select, update
 
 from subscription_services.access.errors import NotIndependent, TaskEnded, TaskGranted, TaskRefused
 from subscription_services.access.operations.people import GrantRole, MyPermissions
-from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, OneTask
-from subscription_services.access.task_model import task
+from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
+from subscription_services.access.task_model import rule, task
 from subscription_services.access.tasks import About, State
 from subscription_services.kernel.actors import Role, TeamMember
-from subscription_services.kernel.errors import DomainError, NotFound, NotSignedIn, Refusal, TaskNeeded
+from subscription_services.kernel.errors import ApprovalNeeded, DomainError, NotFound, NotSignedIn, Refusal, TaskNeeded
 from subscription_services.kernel.perform import perform
 from subscription_services.testing import World
-from subscription_services.testing.approving import approve, ask
+from subscription_services.testing.approving import approve, approved, ask
 
 from .granting import GATE, OPERATIONS, Release, furnish, people_with, with_tasks
 from .granting import About as Person
@@ -29,10 +29,10 @@ from .granting import About as Person
 
 def asked(
     house: World, holder: TeamMember, role: Role = Role.BILLING, *, minutes: int = 60, about: str = "",
-    operations: list[str] | None = None,
+    operations: Sequence[str] = (),
 ) -> str:  # fmt: skip
     kind = About.SUBSCRIBER if about else About.OTHER
-    request = AskTask("Case 7", kind, about, role, minutes, operations or [])
+    request = AskTask("Case 7", kind, about, role, minutes, list(operations))
     return str(house.do("access.ask_task", holder, request).id)
 
 
@@ -148,7 +148,7 @@ def test_a_request_under_way_fails_where_it_has_not_committed(house: World, way:
         else:
             house.clock.advance(minutes=10)
         leave.set()
-        return await asyncio.gather(under_way, return_exceptions=True)
+        return list(await asyncio.gather(under_way, return_exceptions=True))
 
     try:
         (result,) = house.run(both())
@@ -219,6 +219,36 @@ def test_ended_tasks_stay_ended(house: World) -> None:
     assert {item.state for item in shown.mine} == {State.REFUSED, State.CLOSED}
 
 
+def test_a_rule_that_two_people_made_grants_at_once_but_not_to_who_made_it(house: World) -> None:
+    boss, holder = house.team(Role.ADMINISTRATOR, Role.SUPPORT), house.team(Role.SUPPORT)
+    wanted = MakeTaskRule(Role.SUPPORT, Role.BILLING, ["access.test_look"], 30)
+    with pytest.raises(ApprovalNeeded):
+        house.do("access.make_task_rule", boss, wanted)
+    approved(house, boss, "access.make_task_rule", wanted)
+    made = house.do("access.make_task_rule", boss, wanted)
+    assert stands(house, asked(house, holder, minutes=30, operations=["access.test_look"])) is State.OPEN
+    house.do("access.test_look", with_tasks(house, holder), Person("acc_x"))
+    for who, more in (
+        (boss, {"minutes": 30, "operations": ["access.test_look"]}),
+        (house.team(Role.OPERATIONS), {"minutes": 30, "operations": ["access.test_look"]}),
+        (holder, {"minutes": 31, "operations": ["access.test_look"]}),
+        (holder, {"minutes": 30, "operations": ["access.test_lent"]}),
+        (holder, {"minutes": 30}),
+    ):
+        assert stands(house, asked(house, who, **more)) is State.ASKED
+    house.write(lambda c: c.execute(update(rule).values(minutes=480)))  # with the database alone
+    assert stands(house, asked(house, holder, minutes=30, operations=["access.test_look"])) is State.ASKED
+    house.write(lambda c: c.execute(update(rule).values(minutes=30)))
+    house.do("access.end_task_rule", house.team(Role.SECURITY), OneTask(made.id))
+    assert stands(house, asked(house, holder, minutes=30, operations=["access.test_look"])) is State.ASKED
+
+
+def stands(house: World, identifier: str) -> State:
+    found = house.do("access.task_record", house.team(Role.AUDITOR), OneTask(identifier)).task.state
+    assert isinstance(found, State)
+    return found
+
+
 @pytest.fixture
 def second_node(house: World, place: tuple[Path, str]) -> Iterator[World]:
     """Another process's house on the same store, as a second node has it."""
@@ -260,7 +290,7 @@ def test_on_postgres_a_transaction_that_waits_for_the_revocation_fails(
                 under_way = asyncio.ensure_future(perform(house.house.kernel, operation, lent, Person("acc_x")))
                 await asyncio.to_thread(until_somebody_waits, engine)
                 assert not under_way.done()
-            return await asyncio.gather(under_way, return_exceptions=True)
+            return list(await asyncio.gather(under_way, return_exceptions=True))
 
         (result,) = house.run(race())
         assert isinstance(result, DomainError)

@@ -112,6 +112,11 @@ LETTERS: tuple[LetterKind, ...] = (
         "{who} asks to be lent {what} until {until}.\n\nRead what for, and grant or refuse it:\n\n{link}",
     ),
     _task(
+        "access.task_taken", "{who} opened a task by a rule",
+        "{who} is lent {what} until {until}, at once, by a rule that was made for it.\n\nLook at it, or end it, here:"
+        "\n\n{link}",
+    ),
+    _task(
         "access.task_granted", "Your task is open",
         "you are lent {what} until {until}. What you do under it is recorded with the task. Close it when you are done:"
         "\n\n{link}",

@@ -26,6 +26,7 @@ TASK = (
     "id", "account", "about_kind", "about", "role", "operations", "asked_at", "ends_at", "granted_at", "granted_by",
     "ended_at", "outcome",
 )  # fmt: skip
+RULE = ("id", "held", "role", "operations", "minutes", "made_by", "made_at", "ended_at")
 _PURPOSE = "access.rows"
 
 

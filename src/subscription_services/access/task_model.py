@@ -1,10 +1,10 @@
-"""The table of tasks that lend operations for a while. None can be without an end."""
+"""Tables of tasks that lend operations for a while, and of what is granted at once. No task can be without an end."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, String, Table, Text, text
+from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, String, Table, Text, text
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.columns import Instant
@@ -57,3 +57,22 @@ task = Table(
 _live = text("ended_at IS NULL")
 Index("ix_access_task_live", task.c.account, sqlite_where=_live, postgresql_where=_live)
 Index(None, task.c.asked_at)
+
+rule = Table(
+    "access_task_rule",
+    metadata,
+    Column("id", String(48), primary_key=True),  # trl_
+    Column("held", String(32), nullable=False),  # who holds this role ...
+    Column("role", String(32), nullable=False),  # ... is granted tasks of that one at once
+    Column("operations", Text, nullable=False),  # JSON list, never empty
+    Column("minutes", Integer, nullable=False),
+    Column("made_by", String(48), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", String(48)),
+    Column("mac", LargeBinary, nullable=False),
+    CheckConstraint(f"role IN ({_ROLES}) AND held IN ({_ROLES})", name="known_role"),
+    CheckConstraint("minutes BETWEEN 5 AND 480", name="soon_over"),
+    CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended_by_somebody"),
+)
+Index("ix_access_task_rule_live", rule.c.role, sqlite_where=_live, postgresql_where=_live)

@@ -7,13 +7,22 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
+from sqlalchemy import insert, update
 
 from subscription_services.access import accounts, catalogue, row_codes
 from subscription_services.access.authority import roles_of
 from subscription_services.access.configured import rules
 from subscription_services.access.errors import NotIndependent, TaskEnded, TaskGranted, TaskRefused
 from subscription_services.access.independence import can_decide, eligible, why_not
-from subscription_services.access.task_model import TaskEnd, task
+from subscription_services.access.task_model import TaskEnd, rule, task
+from subscription_services.access.task_rules import (
+    TaskRule,
+    TaskRules,
+    granting_rule,
+    live_rules,
+    rule_of,
+    rule_row,
+)
 from subscription_services.access.tasks import (
     About,
     Task,
@@ -31,7 +40,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Refusal
 from subscription_services.kernel.events import Detail
 from subscription_services.kernel.ids import PATTERN
-from subscription_services.kernel.needs import recent_sign_in
+from subscription_services.kernel.needs import approvals, recent_sign_in
 from subscription_services.kernel.operations import Change, Limit, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
@@ -55,6 +64,15 @@ class AskTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role
     minutes: Annotated[int, Meta(ge=5, le=7 * 24 * 60)]
     operations: Annotated[list[Name], Meta(max_length=100)] = []
+
+
+class MakeTaskRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Holders of `held` get these `operations` of `role` at once, for `minutes` at most."""
+
+    held: Role
+    role: Role
+    operations: Annotated[list[Name], Meta(min_length=1, max_length=20)]
+    minutes: Annotated[int, Meta(ge=5, le=480)]
 
 
 class OneTask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +99,9 @@ class TaskRecord(msgspec.Struct, frozen=True):
 
 @operation("access.ask_task", by=[TeamMember.own], limits=[Limit(30, 3600, "actor")])
 def ask_task(tx: Transaction, ctx: Context, request: AskTask) -> Change[Task]:
-    """Ask to be lent a role, or some of its operations, for one task and until a time. Somebody else grants it."""
+    """Ask to be lent a role, or some of its operations, for one task and until a time.
+
+    Somebody else grants it, or a rule that two people made; those who grant are told of both."""
     _check_asked(request)
     values: dict[str, Any] = {
         "id": ctx.ids.new("tsk"), "account": ctx.actor.id, "about_kind": request.about_kind.value,
@@ -89,11 +109,15 @@ def ask_task(tx: Transaction, ctx: Context, request: AskTask) -> Change[Task]:
         "operations": msgspec.json.encode(sorted(set(request.operations))).decode(), "asked_at": ctx.now,
         "ends_at": ctx.now + timedelta(minutes=request.minutes),
     }  # fmt: skip
+    held = roles_of(tx.connection, ctx.actor.id, ctx.now)
+    by_rule = granting_rule(tx, ctx.actor.id, held, request.role, request.operations, request.minutes)
+    if by_rule is not None:
+        values |= {"granted_at": ctx.now, "granted_by": by_rule.id}
     code = row_codes.code_of(tx.keys, task.name, row_codes.TASK, values)
     tx.keys.ensure_subject(ctx.actor.id)
     insert_row(tx, task, {**values, "title": request.title, "mac": code})
     for person in eligible(tx, _granters(request.role), ctx.actor.id, (), ctx.now):
-        _write(tx, "access.task_asked", person.id, values["id"])
+        _write(tx, "access.task_asked" if by_rule is None else "access.task_taken", person.id, values["id"])
     return _changed(tx, ctx, values["id"])
 
 
@@ -153,6 +177,41 @@ def task_record(tx: ReadTransaction, ctx: Context, request: OneTask) -> Seen[Tas
     entries = [entry_of(item.event, item.log_index) for item in found]
     answer = TaskRecord(one(tx, ctx, row.id), entries, whole)
     return Seen(answer, object=row.id, details={"entries": len(entries)})
+
+
+@operation("access.make_task_rule", by=[Role.ADMINISTRATOR], needs=[recent_sign_in, approvals(1)])
+def make_task_rule(tx: Transaction, ctx: Context, request: MakeTaskRule) -> Change[TaskRule]:
+    """Have tasks for named operations granted at once to who holds a role; who makes the rule is not among them."""
+    if strange := sorted(set(request.operations) - catalogue.lends(request.role)):
+        raise TaskRefused(fields={"operations": f"The role {request.role.value} cannot lend {strange[0]}."})
+    values: dict[str, Any] = {
+        "id": ctx.ids.new("trl"), "held": request.held.value, "role": request.role.value,
+        "operations": msgspec.json.encode(sorted(set(request.operations))).decode(), "minutes": request.minutes,
+        "made_by": ctx.actor.id, "made_at": ctx.now,
+    }  # fmt: skip
+    code = row_codes.code_of(tx.keys, rule.name, row_codes.RULE, values)
+    tx.connection.execute(insert(rule), {**values, "mac": code})
+    made = rule_of(rule_row(tx, values["id"]))
+    return Change(None, made, details={"role": made.role.value, "held": made.held.value, "operations": made.operations})
+
+
+@operation("access.end_task_rule", by=GRANTERS)
+def end_task_rule(tx: Transaction, ctx: Context, request: OneTask) -> Change[TaskRule]:
+    """End a rule. Tasks that it granted go on until their end, or until somebody revokes them."""
+    row = rule_row(tx, request.id)
+    if row.ended_at is not None:
+        raise TaskEnded("This rule has ended already.")
+    values = {**row._mapping, "ended_at": ctx.now}
+    code = row_codes.code_of(tx.keys, rule.name, row_codes.RULE, values)
+    ended = update(rule).where(rule.c.id == row.id)
+    tx.connection.execute(ended.values(ended_at=ctx.now, ended_by=ctx.actor.id, mac=code))
+    return Change(rule_of(row), rule_of(rule_row(tx, row.id)))
+
+
+@operation("access.task_rules", by=[*Role])
+def task_rules(tx: ReadTransaction, ctx: Context, request: ListTasks) -> Seen[TaskRules]:
+    """The rules by which tasks are granted at once."""
+    return Seen(TaskRules(live_rules(tx)))
 
 
 def _check_asked(request: AskTask) -> None:

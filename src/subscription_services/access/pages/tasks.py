@@ -14,12 +14,15 @@ from subscription_services.access.operations.tasks import (
     TaskRecord,
     ask_task,
     close_task,
+    end_task_rule,
     grant_task,
     refuse_task,
     revoke_task,
     task_record,
+    task_rules,
     tasks,
 )
+from subscription_services.access.task_rules import TaskRule
 from subscription_services.access.tasks import About, State, Tasks
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.operations import Operation
@@ -37,6 +40,7 @@ GRANTED = notices.declare("access-task-granted", "success", "The task is open un
 REFUSED = notices.declare("access-task-refused", "success", "The task is refused. Who asked for it was told.")
 CLOSED = notices.declare("access-task-closed", "success", "The task is closed. What it lent has ended, everywhere.")
 REVOKED = notices.declare("access-task-revoked", "success", "The task has ended, in every session, at once.")
+RULE_ENDED = notices.declare("access-rule-ended", "success", "Nothing is granted by that rule any more.")
 LABELS = {
     "title": "the task", "about_kind": "what it is about", "about": "which one", "role": "a role",
     "minutes": "how long", "reason": "a reason",
@@ -51,9 +55,23 @@ STATES = {
 
 async def show_tasks(call: Call) -> Response:
     """My tasks, and for those who decide what others ask for."""
-    enter(call)
+    may = enter(call)
     found: Tasks = await call.perform(tasks, ListTasks())
-    return call.render("access/tasks.html", found=found, states=STATES, now=call.now)
+    rules_made: list[TaskRule] = []
+    if task_rules.name in may:
+        rules_made = (await call.perform(task_rules, ListTasks())).rules
+    return call.render(
+        "access/tasks.html", found=found, states=STATES, now=call.now, rules=rules_made,
+        may_end=end_task_rule.name in may,
+    )  # fmt: skip
+
+
+async def end_rule(call: Call) -> Response:
+    enter(call)
+    done = await call.submit(end_task_rule, given={"id": call.path("id")})
+    if done.error is not None:
+        raise done.error
+    return call.go(PAGE, RULE_ENDED)
 
 
 async def show_form(call: Call) -> Response:
@@ -93,6 +111,7 @@ def task_routes() -> tuple[Route, ...]:
         get(PAGE, show_tasks, tasks),
         get(f"{PAGE}/new", show_form, my_permissions),
         post(f"{PAGE}/new", ask, ask_task),
+        post(f"{PAGE}/rules/{{id}}/end", end_rule, end_task_rule),
         get(f"{PAGE}/{{id}}", show_task, task_record),
         post(f"{PAGE}/{{id}}/grant", _step(grant_task, GRANTED), grant_task),
         post(f"{PAGE}/{{id}}/refuse", _step(refuse_task, REFUSED), refuse_task),

@@ -116,6 +116,37 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
+        "access_task_rule",
+        sa.Column("id", sa.String(length=48), nullable=False),
+        sa.Column("held", sa.String(length=32), nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("operations", sa.Text(), nullable=False),
+        sa.Column("minutes", sa.Integer(), nullable=False),
+        sa.Column("made_by", sa.String(length=48), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_by", sa.String(length=48), nullable=True),
+        sa.Column("mac", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint(
+            "role IN ('support', 'billing', 'security', 'operations', 'auditor', 'administrator')"
+            " AND held IN ('support', 'billing', 'security', 'operations', 'auditor', 'administrator')",
+            name=op.f("ck_access_task_rule_known_role"),
+        ),
+        sa.CheckConstraint("minutes BETWEEN 5 AND 480", name=op.f("ck_access_task_rule_soon_over")),
+        sa.CheckConstraint(
+            "(ended_at IS NULL) = (ended_by IS NULL)", name=op.f("ck_access_task_rule_ended_by_somebody")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_access_task_rule")),
+    )
+    op.create_index(
+        "ix_access_task_rule_live",
+        "access_task_rule",
+        ["role"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
         "access_approval_use",
         sa.Column("request", sa.String(length=48), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),

@@ -1,0 +1,116 @@
+"""What takes two people, and what is lent for a task: asked, decided, carried out and taken back in the browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.stories.person import PASSWORD, Person, meet
+from tests.stories.running import Service, start
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """An installation of its own: its first administrator is made here."""
+    running = start(tmp_path_factory.mktemp("office"))
+    yield running
+    running.stop()
+
+
+def join(person: Person, link: str) -> None:
+    """From the link of an invitation to the team console."""
+    person.page.goto(link)
+    person.page.locator("input[name=password]").fill(PASSWORD)
+    person.press("Join")
+    person.press("Turn it on")
+    shown = person.page.get_by_role("group", name="Key of your account").inner_text().split("\n")[0]
+    person.secret = re.sub(r"[^A-Z2-7]", "", shown)
+    person.page.locator("input[name=code]").fill(person.code())
+    person.press("Turn on two-factor sign-in")
+
+
+def invite(boss: Person, newcomer: Person, role: str) -> None:
+    boss.page.goto(f"{boss.service.url}/team/people/invite")
+    boss.page.get_by_label("Name").fill(newcomer.name)
+    boss.page.get_by_label("E-mail").fill(newcomer.email)
+    boss.page.locator(f"input[name=role][value={role}]").check()
+    boss.page.locator("[name=reason]").fill("joins the team")
+    boss.press("Send the invitation")
+    join(newcomer, boss.service.link(newcomer.email, "Join the team", "/enrol"))
+
+
+def test_two_people_and_a_task(office: Service, browser: Browser, pictures: Path) -> None:
+    boss = meet(office, browser, "boss@example.org", pictures=pictures)
+    made = office.subs("bootstrap", boss.email, "Grace Hopper")
+    link = re.search(r"https://\S+/enrol\S+", made.stdout.replace("\n", ""))
+    assert link, made.stderr
+    join(boss, link[0])
+    sam = meet(office, browser, "sam@example.org", pictures=pictures)
+    otto = meet(office, browser, "otto@example.org", pictures=pictures)
+    sam.name, otto.name = "Sam Security", "Otto Operator"
+    invite(boss, sam, "security")
+    invite(boss, otto, "administrator")
+
+    sam.go("/team/log/exports", "exports")
+    sam.page.get_by_text("With addresses and browsers opened").click()
+    sam.page.locator("[name=reason]").fill("to find who tried the passwords")
+    sam.press("Export them opened")
+    sam.see("approval-needed")
+    sam.page.locator("[name=reason]").fill("case 7 of this week")
+    sam.press("Ask for approval")
+    sam.see("approval-asked")
+    request = sam.page.url
+
+    otto.page.goto(office.link(otto.email, "Sam Security asks for your approval", "/team/approvals/"))
+    otto.see("approval-to-decide")
+    otto.go("/team/approvals", "approvals-inbox")
+    assert otto.page.locator("nav .badge").first.inner_text().endswith("1")
+    otto.page.goto(request)
+    otto.press("Approve")
+    otto.see("approval-given")
+    sam.page.goto(request)
+    sam.see("approval-ready")
+    sam.press("Carry out")
+    sam.see("carried-out")
+    sam.go("/team/approvals", "my-requests")
+
+    # Grace invited both: there is nobody who could approve what she asks
+    boss.page.goto(f"{office.url}/team/log/exports")
+    boss.page.get_by_text("With addresses and browsers opened").click()
+    boss.page.locator("[name=reason]").fill("to see for myself")
+    boss.press("Export them opened")
+    boss.page.locator("[name=reason]").fill("nobody else is independent")
+    boss.press("Ask for approval")
+    boss.see("alone")
+    assert "nobody who could approve" in boss.page.locator("main").inner_text()
+    office.letter("security@my-subscription-services.com", "Nobody else can approve this")
+
+    sam.go("/team/tasks/new", "new-task")
+    sam.page.get_by_label("Task").fill("Look into an invoice of case 7")
+    sam.page.locator("[name=about_kind]").select_option("incident")
+    sam.page.locator("[name=about]").fill("case-7")
+    sam.page.locator("[name=role]").select_option("billing")
+    sam.page.locator("[name=minutes]").select_option("30")
+    sam.press("Ask for it")
+    sam.see("task-asked")
+    task = sam.page.url
+    otto.go("/team/tasks", "tasks")
+    otto.page.goto(task)
+    otto.see("task-to-decide")
+    otto.press("Grant it")
+    sam.go("/team/tasks", "my-tasks")
+    sam.page.goto(task)
+    sam.see("task-open")
+    sam.press("Close the task")
+    sam.see("task-closed")
+    for person, path in ((sam, task), (sam, request), (otto, f"{office.url}/team/approvals")):
+        person.page.set_viewport_size({"width": 360, "height": 740})
+        person.page.goto(path)
+        person.see("telephone")
+        assert person.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
