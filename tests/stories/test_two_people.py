@@ -70,7 +70,7 @@ def test_two_people_and_a_task(office: Service, browser: Browser, pictures: Path
     otto.page.goto(office.link(otto.email, "Sam Security asks for your approval", "/team/approvals/"))
     otto.see("approval-to-decide")
     otto.go("/team/approvals", "approvals-inbox")
-    assert otto.page.locator("nav .badge").first.inner_text().endswith("1")
+    assert otto.page.locator("nav .badge.waiting").first.inner_text().endswith("1")
     otto.page.goto(request)
     otto.press("Approve")
     otto.see("approval-given")
@@ -92,7 +92,7 @@ def test_two_people_and_a_task(office: Service, browser: Browser, pictures: Path
     office.letter("security@my-subscription-services.com", "Nobody else can approve this")
 
     sam.go("/team/tasks/new", "new-task")
-    sam.page.get_by_label("Task").fill("Look into an invoice of case 7")
+    sam.page.locator("[name=title]").fill("Look into an invoice of case 7")
     sam.page.locator("[name=about_kind]").select_option("incident")
     sam.page.locator("[name=about]").fill("case-7")
     sam.page.locator("[name=role]").select_option("billing")

@@ -24,7 +24,9 @@ def offered(request: Request, error: Exception, view: PageContext, places: Mappi
     if place is None or wants_json(request):
         return None
     status = KINDS["approval-needed"].status
-    return ask_for_approval(view, place, error.operation, error.arguments, FormState(), status)
+    typed = msgspec.json.decode(error.arguments).get("reason", "")
+    form = FormState({"reason": typed} if isinstance(typed, str) else {})
+    return ask_for_approval(view, place, error.operation, error.arguments, form, status)
 
 
 def ask_for_approval(

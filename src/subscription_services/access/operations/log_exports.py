@@ -107,7 +107,9 @@ def export_log(tx: Transaction, ctx: Context, request: ExportLog) -> Change[LogE
     "access.export_log_unmasked", by=READERS, needs=[recent_sign_in, approvals(1)], limits=[Limit(20, 3600, "actor")]
 )
 def export_log_unmasked(tx: Transaction, ctx: Context, request: ExportUnmasked) -> Change[LogExport]:
-    """The same with addresses and browsers opened; somebody else must have approved exactly this request."""
+    """Have a stretch of the log made into one archive with addresses and browsers opened.
+
+    Somebody else must have approved exactly this request."""
     return _ask(tx, ctx, request, unmasked=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from subscription_services.access.approval_model import Way
 from subscription_services.access.approval_queries import ApprovalRequest, ApprovalRequests, arguments_as
 from subscription_services.access.operations.approvals import (
     ListRequests,
@@ -30,6 +31,7 @@ from .console import enter
 
 PAGE = "/team/approvals"
 ASKED = notices.declare("access-approval-asked", "success", "Your request is on its way to those who can decide it.")
+WAITS = notices.declare("access-approval-waits", "warning", "Your request waits, and everybody was told.")
 APPROVED = notices.declare("access-approved", "success", "You approved exactly this.")
 REFUSED = notices.declare("access-approval-refused", "success", "The request is refused. Who asked for it was told.")
 WITHDRAWN = notices.declare("access-withdrawn", "success", "Your request is withdrawn.")
@@ -49,7 +51,7 @@ async def ask(call: Call) -> Response:
     enter(call)
     done = await call.submit(ask_approval, labels=LABELS)
     if done.form is None:
-        return call.go(f"{PAGE}/{done.answer.id}", ASKED)
+        return call.go(f"{PAGE}/{done.answer.id}", ASKED if done.answer.way is Way.PEOPLE else WAITS)
     fields = done.form.values
     try:
         msgspec.json.decode(fields.get("arguments", ""), type=dict)
