@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from datetime import timedelta
 from typing import Any
 
@@ -10,15 +11,19 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from subscription_services.access import approval_model as approvals
+from subscription_services.access import waiting_for
+from subscription_services.access.approvals import roles_in
 from subscription_services.access.errors import ApprovalForged, TaskEnded
 from subscription_services.access.operations.approvals import OneRequest, RefuseApproval
 from subscription_services.access.operations.tasks import AskTask, EndTask, OneTask
 from subscription_services.access.task_model import task
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Role, TeamMember
+from subscription_services.kernel.columns import to_microseconds
 from subscription_services.kernel.errors import ApprovalNeeded, NotFound, Refusal
 from subscription_services.testing import World
 from subscription_services.testing.approving import approve, approved, ask
+from tests.architecture.source import modules
 
 from .granting import About as Person
 from .granting import Release, runs, with_tasks
@@ -149,8 +154,6 @@ def test_an_end_that_is_missing_zero_or_far_away_is_refused_by_the_database(hous
     row = copied(house, task, identifier)
     moments = {"asked_at": row["asked_at"], "years": row["asked_at"] + timedelta(days=400)}
     statement = text("UPDATE access_task SET ends_at = :ends")
-    from subscription_services.kernel.columns import to_microseconds
-
     value = to_microseconds(moments[ends_at]) if ends_at in moments else ends_at
     with pytest.raises(DBAPIError):
         house.write(lambda c: c.execute(statement, {"ends": value}))
@@ -199,3 +202,27 @@ def test_ids_of_others_lead_nowhere(house: World) -> None:
     made = ask(house, asker, NAME, Release(1))
     with pytest.raises(NotFound):
         house.do("access.approval_request", stranger, OneRequest(made.id))
+
+
+def test_there_is_one_door_to_approvals() -> None:
+    """A second command path that skips them: nobody but app.py says what a kernel asks for approvals."""
+    found = {
+        name
+        for name, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and any(keyword.arg == "approvals" for keyword in node.keywords)
+    }
+    # claims counts what waits for a person
+    assert found <= {"app", "access.claims"}
+
+
+def test_a_role_is_its_whole_name(house: World) -> None:
+    """Matching by a prefix would give roles away."""
+    asker, other = house.team(Role.SECURITY), house.team(Role.SECURITY)
+    made = ask(house, asker, NAME, Release(1))
+    for name in ("sec", "securityx", "SECURITY", ""):
+        house.write(lambda c, name=name: c.execute(update(approvals.request).values(roles=f'["{name}"]')))
+        row = copied(house, approvals.request, made.id)
+        assert roles_in(type("Row", (), row)) == frozenset()
+        with house.house.store.reading() as connection:
+            assert waiting_for(connection, other.id, other.roles, house.clock()) == 0

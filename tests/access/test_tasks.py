@@ -17,6 +17,7 @@ from subscription_services.access.operations.people import GrantRole, MyPermissi
 from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
 from subscription_services.access.task_model import rule, task
 from subscription_services.access.tasks import About, State
+from subscription_services.identity.operations.sign_in import SignOut
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded, DomainError, NotFound, NotSignedIn, Refusal, TaskNeeded
 from subscription_services.kernel.perform import perform
@@ -123,6 +124,13 @@ def test_it_ends_at_its_minute_although_the_session_goes_on(house: World) -> Non
     with pytest.raises(Refusal):
         use(house, lent)
     house.do("access.tasks", holder, ListTasks())  # the session itself is good
+
+
+def test_it_is_worth_nothing_in_a_session_that_ended(house: World) -> None:
+    _, lent = opened(house, house.team(Role.SUPPORT))
+    house.do("identity.sign_out", lent, SignOut())
+    with pytest.raises(NotSignedIn):
+        use(house, lent)
 
 
 @pytest.mark.parametrize("way", ["revoke", "time"])

@@ -111,6 +111,7 @@ def test_two_people_and_a_task(office: Service, browser: Browser, pictures: Path
     sam.see("task-closed")
     for person, path in ((sam, task), (sam, request), (otto, f"{office.url}/team/approvals")):
         person.page.set_viewport_size({"width": 360, "height": 740})
+        person.page.emulate_media(color_scheme="dark")
         person.page.goto(path)
         person.see("telephone")
         assert person.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

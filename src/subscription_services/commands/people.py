@@ -107,7 +107,8 @@ def _read(answer: httpx.Response) -> Any:
     if answer.is_success:
         return answer.json()
     problem = answer.json()
-    raise Refusal(f"{problem.get('title', 'Refused')}: {problem.get('detail', '')}")
+    way_on = f" Ask for it: subs call {problem['solved_by']} …" if "solved_by" in problem else ""
+    raise Refusal(f"{problem.get('title', 'Refused')}: {problem.get('detail', '')}{way_on}")
 
 
 def pair(text: str) -> tuple[str, str]:
