@@ -14,12 +14,13 @@ from subscription_services.kernel.operations import Operation, Registry
 
 from .documents import NO, actors, decide
 from .examples import example
+from .grant_checks import grant_checks
 
 _SECONDS = 10.0
 
 
 def checks() -> list[Check]:
-    """One: that nothing is open which does not say so, and that no role can do everything."""
+    """That nothing is open which does not say so and no role can do everything; and two partial ones, of grants."""
     return [
         Check(
             "access.rbac",
@@ -28,7 +29,8 @@ def checks() -> list[Check]:
             "role may hold every operation.",
             _strangers_are_refused,
             timedelta(hours=1),
-        )
+        ),
+        *grant_checks(),
     ]
 
 

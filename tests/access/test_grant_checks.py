@@ -1,0 +1,56 @@
+"""The checks of tasks and approvals find what is wrong, and nothing where nothing is."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, update
+
+from subscription_services.access import approval_model as approvals
+from subscription_services.access import checks
+from subscription_services.access.grant_checks import several_agreed, tasks_end
+from subscription_services.access.operations.tasks import AskTask, OneTask
+from subscription_services.access.task_model import task
+from subscription_services.access.tasks import About
+from subscription_services.kernel.actors import Role
+from subscription_services.kernel.checks import Finding, Verdict
+from subscription_services.testing import World
+from subscription_services.testing.approving import approved
+
+from .granting import About as Person
+from .granting import Release, with_tasks
+
+
+def ended(world: World) -> Finding:
+    with world.house.store.reading() as connection:
+        return tasks_end(connection, world.clock())
+
+
+def agreed(world: World) -> Finding:
+    with world.house.store.reading() as connection:
+        return several_agreed(connection, world.house.kernel.registry, world.clock())
+
+
+def test_a_use_after_the_end_is_found(house: World) -> None:
+    holder = house.team(Role.SUPPORT)
+    made = house.do("access.ask_task", holder, AskTask("Case 7", About.OTHER, "", Role.BILLING, 60))
+    house.do("access.grant_task", house.team(Role.SECURITY), OneTask(made.id))
+    house.clock.advance(minutes=2)
+    house.do("access.test_lent", with_tasks(house, holder), Person("acc_x"))
+    house.do("access.close_task", holder, OneTask(made.id))
+    assert (ended(house).verdict, ended(house).evidence) == (Verdict.KEPT, {"tasks": 1})
+    house.write(lambda c: c.execute(update(task).values(ended_at=made.asked_at)))
+    assert ended(house).verdict is Verdict.BROKEN
+
+
+def test_a_run_without_others_is_found(house: World) -> None:
+    asker = house.team(Role.SECURITY)
+    for number in (1, 2):
+        approved(house, asker, "access.test_release", Release(number))
+        house.do("access.test_release", asker, Release(number))
+    assert (agreed(house).verdict, agreed(house).evidence) == (Verdict.KEPT, {"runs": 2})
+    house.write(lambda c: c.execute(delete(approvals.approval)))
+    assert agreed(house).verdict is Verdict.BROKEN
+
+
+def test_both_say_what_they_lack() -> None:
+    partial = {check.promise for check in checks() if check.missing}
+    assert partial == {"access.elevation", "access.duties"}
