@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -113,8 +114,9 @@ def check_subject(
 
 
 def use_approvals(
-    operation: Operation, tx: ReadTransaction, ctx: Context, request: msgspec.Struct, approvals: Approvals
-) -> Mapping[str, Detail]:
+    operation: Operation, tx: ReadTransaction, ctx: Context, request: msgspec.Struct, approvals: Approvals,
+    now: datetime,
+) -> Mapping[str, Detail]:  # fmt: skip
     """Consume, in the transaction that executes, the approvals that this exact request needs; which, for the log.
 
     Raises ApprovalNeeded, which then says what to ask the approval of."""
@@ -122,7 +124,7 @@ def use_approvals(
         if isinstance(need, ApprovalsNeeded):
             wanted = digest(operation, request, state_of(operation, tx, ctx, request))
             try:
-                used = approvals.consume(tx.connection, ctx.actor, operation.name, wanted, need.count, ctx.now)
+                used = approvals.consume(tx.connection, ctx.actor, operation.name, wanted, need.count, now)
             except ApprovalNeeded as error:
                 error.operation, error.arguments = operation.name, canonical(request).decode()
                 raise

@@ -176,7 +176,8 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
     keys = kernel.keys.for_caller(operation.room)
     tx = Transaction(connection, keys, BoundOutbox(connection, kernel.outbox, ctx.now))
     # by the clock of this moment: what ended while the request waited for its turn has ended
-    standing = kernel.authority.standing(connection, ctx.actor, max(ctx.now, kernel.clock()))
+    now = max(ctx.now, kernel.clock())
+    standing = kernel.authority.standing(connection, ctx.actor, now)
     own_only = authorise.permit(operation, ctx, standing)
     authorise.check_needs(operation, ctx, standing)
     subject = authorise.check_subject(operation, tx, ctx, request, own_only)
@@ -184,7 +185,7 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
     memory = kernel.keys.for_caller("kernel")
     if replay := idempotency.recall(connection, memory, operation, ctx, request):
         return _Outcome(replay.answer)
-    used = authorise.use_approvals(operation, tx, ctx, request, kernel.approvals)
+    used = authorise.use_approvals(operation, tx, ctx, request, kernel.approvals, now)
     result: Change[Any] | Declined = operation.run(tx, *arguments)
     log_keys = kernel.keys.for_caller("ledger")
     grounds = {**used, **authorise.check_task(tasks, touched(result, subject))}
