@@ -19,8 +19,8 @@ NOT_WORDS = {
     "width", "prefix", "back", "poll",
 }  # fmt: skip
 """Arguments of components that are names, never text."""
-DATA = {"PDF", "type", "status"}
-"""Said alike in every language: names of formats, and of fields of the API."""
+DATA = {"PDF"}
+"""Said alike in every language: names of formats."""
 PLACE = "‡"
 NO_TEXT = {"width", "_aria"}
 """A block that holds a class, a macro that holds attributes."""

@@ -28,6 +28,8 @@ BRANDS = {
 REASONS = table({
     "duplicate": "charged twice", "fraudulent": "not made by the cardholder", "requested_by_customer": "on request",
 })  # fmt: skip
+NO_TAX = words("Tax not charged")
+"""What `policy.tax_words` says where there is none, at the beginning of a line."""
 _GENERAL = words("Your bank did not accept the payment.")
 
 

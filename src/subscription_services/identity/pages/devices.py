@@ -83,7 +83,7 @@ async def show_activity(call: Call) -> Response:
     found = await call.perform(profile.activity, profile.ShowActivity(after, PAGE))
     older = f"/account/activity?after={found.next}" if found.next else None
     return call.render(
-        "identity/activity.html", lines=lines_of(found.entries), older=older,
+        "identity/activity.html", lines=lines_of(found.entries, call.site.kernel.registry), older=older,
         newest="/account/activity" if after else None,
     )  # fmt: skip
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from itertools import groupby
 
 from subscription_services.identity.operations.profile import Happening
-from subscription_services.kernel.words import counted, joined, table, words
+from subscription_services.kernel.operations import Registry
+from subscription_services.kernel.words import as_words, counted, joined, table, words
 
 from .browsers import browser_in_words
 
@@ -93,12 +94,12 @@ class Line:
     index: int | None
 
 
-def title_of(action: str) -> str:
-    """The action in people's words; one that has none here is made readable: "Refund facts (billing)"."""
+def title_of(action: str, registry: Registry) -> str:
+    """The action in people's words; what has none here (the team's own work) says what the operation is for."""
     if action in WORDS:
         return WORDS[action]
-    room, _, name = action.partition(".")
-    return f"{name.replace('_', ' ').capitalize()} ({room})" if name else action
+    operation = registry.get(action)
+    return as_words(operation.summary if operation else action)
 
 
 def who_of(happening: Happening) -> str:
@@ -108,7 +109,7 @@ def who_of(happening: Happening) -> str:
     return _WHO.get(happening.actor_kind, _NOBODY)
 
 
-def lines_of(happenings: Iterable[Happening]) -> list[Line]:
+def lines_of(happenings: Iterable[Happening], registry: Registry) -> list[Line]:
     """The page's lines, newest first; looks at one's own pages that follow each other stand in one line."""
     found: list[Line] = []
     for look, group in groupby(happenings, _is_look):
@@ -117,7 +118,7 @@ def lines_of(happenings: Iterable[Happening]) -> list[Line]:
             title = counted("Looked at your pages once", "Looked at your pages %(num)s times", len(seen))
             found.append(Line(seen[0].at, title, YOU, _place(seen[0]), "neutral", "dot", None))
         else:
-            found.extend(_line(item) for item in group)
+            found.extend(_line(item, registry) for item in group)
     return found
 
 
@@ -125,9 +126,9 @@ def _is_look(happening: Happening) -> bool:
     return happening.by_me and happening.outcome == "success" and happening.action in LOOKS
 
 
-def _line(item: Happening) -> Line:
+def _line(item: Happening, registry: Registry) -> Line:
     good = item.outcome == "success"
-    title = title_of(item.action)
+    title = title_of(item.action, registry)
     if not good:
         refused = words("Refused: %(what)s", what=title)
         other = refused if item.outcome == "refused" else words("Failed: %(what)s", what=title)
