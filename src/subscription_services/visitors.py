@@ -10,6 +10,7 @@ from subscription_services import access, identity
 from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
 from subscription_services.kernel.errors import NotSignedIn, SessionUnbound, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.words import as_words, joined, words
 from subscription_services.web.call import Navigation, Visitor, origin_of
 from subscription_services.web.origin import header_of
 from subscription_services.web.page import NavItem, Person
@@ -42,6 +43,7 @@ ACCOUNT = (
 )
 
 
+NO_ROLE = words("team, no role yet")
 _SUBSCRIBER = Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
 _STRANGER = Navigation(VISITORS, (), FOOTER)
 
@@ -99,7 +101,7 @@ class Front:
         person = Person(found.name, found.email)
         if found.kind == "team":
             roles = await self.kernel.store.read(lambda c: access.roles_of(c, found.account, now))
-            detail = ", ".join(sorted(role.value for role in roles)) or "team, no role yet"
+            detail = joined(*(as_words(role) for role in sorted(role.value for role in roles))) or NO_ROLE
             member = TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
             return Visitor(member, Person(found.name, detail), found.bound.held)
         subscriber = Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)

@@ -238,7 +238,8 @@ async def hook(call: Call) -> Response:
 
 
 def _state(form: FormState) -> dict[str, Any]:
-    return {"values": dict(form.values), "errors": dict(form.errors), "problem": form.problem}
+    errors = {name: str(text) for name, text in form.errors.items()}
+    return {"values": dict(form.values), "errors": errors, "problem": form.problem and str(form.problem)}
 
 
 ROUTES: tuple[Route, ...] = (

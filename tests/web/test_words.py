@@ -71,7 +71,7 @@ def test_what_was_typed_is_shown_as_text() -> None:
     view = PageContext(person=Person("<b>x</b>"), nav=(NavItem("a", "/a"),))
     shown = render.page("problem_types.html", view, kinds=())
     assert "<b>x</b>" not in shown and "&lt;b&gt;x" in shown
-    template = render._environment.from_string('{{ ui.field(form, "email", "Address") }}')
+    template = render._environment("en").from_string('{{ ui.field(form, "email", "Address") }}')
     text = template.render(form=FormState({"email": '"><script>'}, {"email": "<i>no</i>"}))
     assert "<script>" not in text and "<i>" not in text
 

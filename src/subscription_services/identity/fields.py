@@ -7,6 +7,8 @@ from typing import Annotated
 from email_validator import EmailNotValidError, validate_email
 from msgspec import Meta
 
+from subscription_services.kernel.words import words
+
 from .errors import BadAddress
 
 # no spaces, so that nobody gets a counter of their own for each way of writing one address
@@ -24,7 +26,8 @@ def clean_email(typed: str) -> str:
     try:
         found = validate_email(typed, check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
-        raise BadAddress(fields={"email": f"That does not look like an e-mail address: {error}"}) from error
+        why = words("That does not look like an e-mail address: %(problem)s", problem=str(error))
+        raise BadAddress(fields={"email": why}) from error
     return str(found.normalized)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import ReadTransaction
-from subscription_services.mail import Letter, LetterKind, SiteFacts
+from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 from subscription_services.storage import open_row
 
 from .model import Purpose, State, account
@@ -38,6 +38,8 @@ Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter
 
 def _linked(purpose: Purpose, state: State, subject: str, text: str) -> Compose:
     """A letter with a link for one use, to an account in that state only; texts may use {product}, {name}, {link}."""
+    template(subject)
+    template(text)
 
     async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
         found = await _recipient(kernel, account)
@@ -45,25 +47,32 @@ def _linked(purpose: Purpose, state: State, subject: str, text: str) -> Compose:
             return None
         made = await perform(kernel, issue_link, ACTOR, IssueLink(account, purpose))
         link = f"{site.public_url}/{purpose.value}?token={made.token}"
-        body = text.format(product=site.product, name=found[1], link=link)
-        return Letter(found[0], subject.format(product=site.product), f"{body}\n\n{site.product}\n{site.contact}\n")
+        body = site.say(text, product=site.product, name=found[1], link=link)
+        return Letter(found[0], site.say(subject, product=site.product), f"{body}{_close(site)}")
 
     return compose
 
 
 def _told(subject: str, text: str) -> Compose:
     """A letter that only tells; `text` may use {url}."""
+    template(subject)
+    template(text)
 
     async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
         found = await _recipient(kernel, account)
         if found is None:
             return None
-        body = text.replace("{url}", site.public_url)
-        return Letter(found[0], subject, f"Hello {found[1]},\n\n{body}\n\n{site.product}\n{site.contact}\n")
+        body = f"{site.say(_HELLO, name=found[1])}\n\n{site.say(text, url=site.public_url)}"
+        return Letter(found[0], site.say(subject), f"{body}{_close(site)}")
 
     return compose
 
 
+def _close(site: SiteFacts) -> str:
+    return f"\n\n{site.product}\n{site.contact}\n"
+
+
+_HELLO = template("Hello {name},")
 _NOT_YOU = (
     "If that was not you, sign in at once, change your password and end all other sessions:\n\n{url}/account/devices"
 )

@@ -16,6 +16,7 @@ import bcrypt
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from subscription_services.kernel.clock import monotonic
+from subscription_services.kernel.words import words
 
 MINIMUM_COST = 12
 SHORTEST = 12
@@ -35,17 +36,19 @@ def weakness(password: str, *known: str) -> str | None:
     """Why this password is refused, in words, or None. `known` are the person's own name and address."""
     text = unicodedata.normalize("NFC", password)
     if len(text) < SHORTEST:
-        return f"Use at least {SHORTEST} characters. A few unrelated words are easy to remember."
+        return words(
+            "Use at least %(shortest)s characters. A few unrelated words are easy to remember.", shortest=SHORTEST
+        )
     if len(text) > LONGEST:
-        return f"Use at most {LONGEST} characters."
+        return words("Use at most %(longest)s characters.", longest=LONGEST)
     folded = text.casefold()
     forms = (folded, folded.strip("0123456789!?. "), _unit(folded))
     if not forms[1] or len(set(folded)) < 5 or any(form in _common() for form in forms):
-        return "This password is among those that attackers try first. Choose another."
+        return words("This password is among those that attackers try first. Choose another.")
     for word in (*known, *_PRODUCT_WORDS):
         for part in (word, word.partition("@")[0]):
             if len(part) >= 4 and (folded == part.casefold() or folded.replace(part.casefold(), "") in ("", "123")):
-                return "Do not use your name, your address or ours as the password."
+                return words("Do not use your name, your address or ours as the password.")
     return None
 
 

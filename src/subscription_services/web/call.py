@@ -17,10 +17,12 @@ from subscription_services.kernel.context import Origin
 from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.words import as_words
 from subscription_services.web import notices
 from subscription_services.web.attempts import performing
 from subscription_services.web.forms import FormState, parse, read_form
-from subscription_services.web.origin import origin_of
+from subscription_services.web.languages import language_for
+from subscription_services.web.origin import header_of, origin_of
 from subscription_services.web.page import NavItem, PageContext, Person
 from subscription_services.web.problems import status_of
 from subscription_services.web.render import render, see_other
@@ -88,6 +90,7 @@ class Site:
             account_nav=links.account,
             footer=links.footer, notices=notices.shown(request), sandbox=self.sandbox, mailbox_url=self.mailbox_url,
             product=self.product, sign_out_path=self.sign_out_path, request_id=state.get("request_id", ""),
+            language=language_for(header_of(request, b"accept-language")).code,
         )  # fmt: skip
 
 
@@ -126,6 +129,10 @@ class Call:
     @property
     def now(self) -> datetime:
         return self.site.kernel.clock()
+
+    def said(self, text: str) -> str:
+        """The text in the reader's language, for answers that no template makes."""
+        return as_words(text).said(language_for(header_of(self.request, b"accept-language")))
 
     @property
     def view(self) -> PageContext:

@@ -12,6 +12,7 @@ from msgspec import inspect as types
 from starlette.requests import Request
 
 from subscription_services.kernel.errors import Invalid, Malformed
+from subscription_services.kernel.words import words
 from subscription_services.web.form_words import field_in, without_path
 from subscription_services.web.problems import HttpProblem
 
@@ -30,7 +31,7 @@ async def read_json(request: Request, into: type[msgspec.Struct]) -> msgspec.Str
     except RecursionError as error:
         raise Malformed("The JSON is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"The body is not valid JSON: {error}.") from error
+        raise Malformed(words("The body is not valid JSON: %(problem)s.", problem=str(error))) from error
     if not isinstance(data, dict):
         raise Malformed("The body is a JSON object with the request's fields.")
     return convert(data, into, strict=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from subscription_services.kernel.words import as_words
 from subscription_services.web.page import Notice
 
 COOKIE = "__Host-notice"
@@ -13,10 +14,15 @@ _declared: dict[str, Notice] = {}
 
 def declare(code: str, kind: str, text: str, title: str | None = None) -> str:
     """Declare a notice once, at import, and return its code. Raises ValueError for a code that exists."""
-    if code in _declared and _declared[code] != Notice(kind, text, title):
+    notice = Notice(kind, as_words(text), as_words(title) if title else None)
+    if _declared.setdefault(code, notice) != notice:
         raise ValueError(f"two notices have the code {code}")
-    _declared[code] = Notice(kind, text, title)
     return code
+
+
+def declared() -> tuple[Notice, ...]:
+    """Every notice that was declared so far."""
+    return tuple(_declared.values())
 
 
 def shown(request: Request) -> tuple[Notice, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from subscription_services.access import catalogue
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotFound, NotSignedIn, SecondFactorNeeded
+from subscription_services.kernel.words import as_words, counted, words
 from subscription_services.web.call import Call
 from subscription_services.web.page import NavItem
 
@@ -20,8 +21,11 @@ _LINKS = (
     ("access.audit_log", NavItem("Log", "/team/log", "list")),
     ("mail.queue", NavItem("Mail", "/team/mail", "mail")),
 )
-ROLE_CHOICES = [(role.value, role.value.capitalize()) for role in Role]
-DAYS = [("", "Until somebody ends it"), ("1", "1 day"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days")]
+ROLE_CHOICES = [(role.value, as_words(role.value.capitalize())) for role in Role]
+DAYS = [
+    ("", words("Until somebody ends it")),
+    *((str(days), counted("%(num)s day", "%(num)s days", days)) for days in (1, 7, 30, 90)),
+]
 
 
 def team_navigation(roles: Iterable[Role]) -> tuple[NavItem, ...]:

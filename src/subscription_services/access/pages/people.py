@@ -18,6 +18,7 @@ from subscription_services.access.policy import ROLE_SUMMARIES
 from subscription_services.access.queries import Team, TeamPerson
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import NotFound, Refusal
+from subscription_services.kernel.words import as_words, table, words
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -29,7 +30,7 @@ from .console import DAYS, ROLE_CHOICES, enter
 INVITED = notices.declare("access-invited", "success", "The invitation is on its way by mail.")
 GRANTED = notices.declare("access-granted", "success", "The role holds from now on.")
 ENDED = notices.declare("access-ended", "success", "The role has ended, in every open session.")
-LABELS = {"name": "the name", "role": "a role", "reason": "a reason", "days": "how long"}
+LABELS = table({"name": "the name", "role": "a role", "reason": "a reason", "days": "how long"})
 
 
 async def show_people(call: Call) -> Response:
@@ -83,7 +84,7 @@ def people_routes() -> tuple[Route, ...]:
 
 
 def _invite(call: Call, form: FormState, status: int = 200) -> Response:
-    roles = [Choice(role.value, role.value.capitalize(), ROLE_SUMMARIES[role]) for role in Role]
+    roles = [Choice(role.value, as_words(role.value.capitalize()), ROLE_SUMMARIES[role]) for role in Role]
     return call.render("access/invite.html", status, form=form, roles=roles, days=DAYS)
 
 
@@ -97,7 +98,7 @@ async def _person(call: Call, forms: dict[str, FormState], status: int = 200) ->
     return call.render(
         "access/person.html", status, person=person, forms=shown, names=_names(team), summaries=ROLE_SUMMARIES,
         may_grant=grant_role.name in may and person.id != call.actor.id, may_end=end_grant.name in may,
-        roles=[("", "Choose a role"), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
+        roles=[("", words("Choose a role")), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
         days=DAYS, open_grant=next((key for key in forms if key), ""), now=call.now,
     )  # fmt: skip
 

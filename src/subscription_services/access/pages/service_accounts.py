@@ -17,6 +17,7 @@ from subscription_services.access.operations.service_accounts import (
 )
 from subscription_services.access.queries import ServiceAccountRow, ServiceAccounts, Team
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.words import table, words
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -29,9 +30,9 @@ ENDED = notices.declare("access-program-ended", "success", "The service account 
 NOT_ENDED = notices.declare("access-program-not-ended", "warning", "That service account had ended already.")
 REVOKED = notices.declare("access-token-revoked", "success", "The token is revoked. Its next request is refused.")
 NOT_REVOKED = notices.declare("access-token-not-revoked", "warning", "That token was revoked already.")
-LABELS = {"name": "a name", "owner": "an owner", "days": "when it expires"}
-ACCOUNT_DAYS = [("90", "In 90 days"), ("180", "In 180 days"), ("366", "In a year")]
-TOKEN_DAYS = [("7", "In 7 days"), ("30", "In 30 days"), ("90", "In 90 days")]
+LABELS = table({"name": "a name", "owner": "an owner", "days": "when it expires"})
+ACCOUNT_DAYS = [("90", words("In 90 days")), ("180", words("In 180 days")), ("366", words("In a year"))]
+TOKEN_DAYS = [("7", words("In 7 days")), ("30", words("In 30 days")), ("90", words("In 90 days"))]
 SCOPE = "scope:"
 
 
@@ -65,7 +66,7 @@ async def issue(call: Call) -> Response:
     scopes = [name.removeprefix(SCOPE) for name in fields if name.startswith(SCOPE)]
     given = {"service_account": call.path("id"), "scopes": scopes}
     if not scopes:
-        form = FormState(fields, {"scopes": "Choose at least one operation."})
+        form = FormState(fields, {"scopes": words("Choose at least one operation.")})
         return await _one(call, form, 422)
     done = await call.submit(issue_token, labels=LABELS, given=given)
     if done.form:

@@ -19,6 +19,7 @@ from subscription_services.kernel.errors import Invalid
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 from subscription_services.storage import open_row
 
 from .sign_in import Ended
@@ -103,7 +104,7 @@ def choose_idle(tx: Transaction, ctx: Context, request: ChooseIdle) -> Change[Id
     """Choose after how many minutes without use one's sessions end; the operators' time is the longest."""
     longest = int(rules().idle.total_seconds() // 60)
     if request.minutes > longest:
-        text = f"Choose {longest} minutes or less."
+        text = words("Choose %(longest)s minutes or less.", longest=longest)
         raise Invalid(text, fields={"minutes": text})
     values = {"idle_minutes": request.minutes}
     tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))

@@ -23,6 +23,7 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Seen, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 from subscription_services.ledger import queries as ledger
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row, update_row
@@ -132,7 +133,7 @@ def change_password(
     tx: Transaction, ctx: Context, request: ChangePassword, made: NewPassword
 ) -> Change[PasswordChanged] | Declined:
     """Change one's password; every other session ends and a letter says so."""
-    wrong = "The current password is not right."
+    wrong = words("The current password is not right.")
     if not made.right:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     same = update(model.account).where(model.account.c.id == ctx.actor.id, model.account.c.verifier == made.checked)

@@ -20,6 +20,7 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 from subscription_services.mail import SendLetter
 from subscription_services.storage import insert_row, open_row
 
@@ -160,13 +161,18 @@ def _why_wrong(secret: str, code: str, now: datetime) -> str:
     """In words; a clock that is off is the usual reason."""
     off = codes.hours_off(secret, code, now)
     if off is None:
-        return "That code is not right. Type the newest one that your app shows for this account."
+        return words("That code is not right. Type the newest one that your app shows for this account.")
     minutes = round(abs(off).total_seconds() / 60)
-    side = "ahead" if off.total_seconds() > 0 else "behind"
-    return (
-        f"Your device's clock is about {minutes} minutes {side}: here it is {now:%H:%M} UTC. Let the device set its "
-        "time automatically, then type the next code."
-    )
+    time = f"{now:%H:%M}"
+    if off.total_seconds() > 0:
+        return words(
+            "Your device's clock is about %(minutes)s minutes ahead: here it is %(time)s UTC. Let the device set its "
+            "time automatically, then type the next code.", minutes=minutes, time=time,
+        )  # fmt: skip
+    return words(
+        "Your device's clock is about %(minutes)s minutes behind: here it is %(time)s UTC. Let the device set its "
+        "time automatically, then type the next code.", minutes=minutes, time=time,
+    )  # fmt: skip
 
 
 def _shown(tx: ReadTransaction, ctx: Context, identifier: str, secret: str) -> TotpSecret:

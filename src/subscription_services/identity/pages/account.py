@@ -12,6 +12,7 @@ from subscription_services.identity.queries import Profile
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.errors import StepUpNeeded
 from subscription_services.kernel.needs import recent_sign_in
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -52,7 +53,7 @@ async def show_profile(call: Call) -> Response:
 
 async def change_name(call: Call) -> Response:
     """Another name."""
-    done = await call.submit(ops.change_name, labels={"name": "your name"})
+    done = await call.submit(ops.change_name, labels=table({"name": "your name"}))
     if done.form is not None:
         return _profile(call, await call.perform(ops.profile, ops.ShowProfile()), done.form, done.status)
     return call.go("/account/profile", NAME_CHANGED)
@@ -74,7 +75,7 @@ async def show_password(call: Call) -> Response:
 
 async def change_password(call: Call) -> Response:
     """Another password; the session gets a new token."""
-    labels = {"current": "your current password", "password": "a new password"}
+    labels = table({"current": "your current password", "password": "a new password"})
     try:
         done = await call.submit(ops.change_password, secrets={"current", "password"}, labels=labels)
     except StepUpNeeded as error:

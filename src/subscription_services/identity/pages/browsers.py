@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from subscription_services.kernel.words import words
+
 # more telling names first: nearly every browser also says that it is Chrome and Safari
 _BROWSERS = (
     ("Edg", "Edge"), ("OPR/", "Opera"), ("SamsungBrowser", "Samsung Internet"), ("Vivaldi", "Vivaldi"),
@@ -12,7 +14,7 @@ _SYSTEMS = (
     ("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("CrOS", "ChromeOS"), ("Windows", "Windows"),
     ("Macintosh", "Mac"), ("Linux", "Linux"),
 )  # fmt: skip
-UNKNOWN = "Unknown browser"
+UNKNOWN = words("Unknown browser")
 
 
 def browser_in_words(user_agent: str) -> str:
@@ -20,5 +22,5 @@ def browser_in_words(user_agent: str) -> str:
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if not browser:
-        return f"{UNKNOWN} on {system}" if system else UNKNOWN
-    return f"{browser} on {system}" if system else browser
+        return words("Unknown browser on %(system)s", system=system) if system else UNKNOWN
+    return words("%(browser)s on %(system)s", browser=browser, system=system) if system else browser

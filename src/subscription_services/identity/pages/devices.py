@@ -7,6 +7,7 @@ from starlette.responses import Response
 from subscription_services.identity.operations import devices as ops
 from subscription_services.identity.operations import profile
 from subscription_services.kernel.errors import StepUpNeeded
+from subscription_services.kernel.words import counted, table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -18,12 +19,14 @@ from .sign_in import to_confirm
 
 ENDED = notices.declare("session-ended", "success", "That device is signed out.")
 OTHERS_ENDED = notices.declare("other-sessions-ended", "success", "Every other device is signed out.")
-BOUND = {
-    "device": "To this device's key, by the browser itself",
-    "script": "To a key in this browser",
-    "network": "Only to its network. Turn on JavaScript and sign in again to bind it to the browser.",
-    "program": "To nothing: a program that keeps its own token",
-}
+BOUND = table(
+    {
+        "device": "To this device's key, by the browser itself",
+        "script": "To a key in this browser",
+        "network": "Only to its network. Turn on JavaScript and sign in again to bind it to the browser.",
+        "program": "To nothing: a program that keeps its own token",
+    }
+)
 IDLE_CHOSEN = notices.declare("idle-chosen", "success", "Your sessions end after that time without use.")
 TIMES = (5, 10, 15, 30, 60, 120)
 PAGE = 100
@@ -44,7 +47,7 @@ async def show_devices(call: Call) -> Response:
 
 
 def _minutes(count: int) -> str:
-    return "1 minute" if count == 1 else f"{count} minutes"
+    return counted("%(num)s minute", "%(num)s minutes", count)
 
 
 async def choose_idle(call: Call) -> Response:
@@ -80,7 +83,7 @@ async def show_activity(call: Call) -> Response:
     found = await call.perform(profile.activity, profile.ShowActivity(after, PAGE))
     older = f"/account/activity?after={found.next}" if found.next else None
     return call.render(
-        "identity/activity.html", lines=lines_of(found.entries), older=older,
+        "identity/activity.html", lines=lines_of(found.entries, call.site.kernel.registry), older=older,
         newest="/account/activity" if after else None,
     )  # fmt: skip
 

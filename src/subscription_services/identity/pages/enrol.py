@@ -7,6 +7,7 @@ from starlette.responses import Response
 from subscription_services.identity.errors import LinkInvalid
 from subscription_services.identity.operations import people as ops
 from subscription_services.identity.passwords import SHORTEST
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -33,7 +34,7 @@ async def show_enrol(call: Call) -> Response:
 
 async def enrol(call: Call) -> Response:
     """Set the password, sign in, and on to the second factor."""
-    done = await call.submit(ops.enrol, secrets={"password"}, labels={"password": "a password"})
+    done = await call.submit(ops.enrol, secrets={"password"}, labels=table({"password": "a password"}))
     if isinstance(done.error, LINK_ERRORS):
         return link_problem(call, done.error, invited=True)
     if done.form is not None and done.form.error("token"):

@@ -8,10 +8,12 @@ from datetime import datetime
 from itertools import groupby
 
 from subscription_services.identity.operations.profile import Happening
+from subscription_services.kernel.operations import Registry
+from subscription_services.kernel.words import as_words, counted, joined, table, words
 
 from .browsers import browser_in_words
 
-WORDS = {
+WORDS = table({
     "identity.sign_up": "Account opened", "identity.resend_verification": "Another letter asked for",
     "identity.choose_idle": "Time without use changed", "identity.bind_device": "Session bound to a device's key",
     "identity.renew_device": "Device showed its key", "identity.prove_key": "Browser showed its key",
@@ -46,7 +48,7 @@ WORDS = {
     "mail.record_not_needed": "Letter no longer needed", "mail.retry": "Letter tried again",
     "access.my_permissions": "Looked at own permissions",
     "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
-}  # fmt: skip
+})  # fmt: skip
 # looks at one's own pages: worth knowing that they happened, not worth a line each
 LOOKS = frozenset(
     {
@@ -55,7 +57,7 @@ LOOKS = frozenset(
         "billing.checkout", "billing.details", "billing.offer", "billing.payment_methods", "access.my_permissions",
     }
 )  # fmt: skip
-REASONS = {
+REASONS = table({
     "wrong-credentials": "the password was wrong", "not-verified": "the address was not confirmed yet",
     "wrong-code": "the code was wrong", "sign-in-ended": "it took too long",
     "too-many": "there were too many tries", "too-many-codes": "there were too many wrong codes",
@@ -64,15 +66,18 @@ REASONS = {
     "bad-proof": "what came was no proof", "session-unbound": "the browser did not show its key",
     "link-used": "the link was used already", "link-expired": "the link had expired",
     "not-found": "there was nothing of that name", "not-signed-in": "nobody was signed in",
-}  # fmt: skip
-REFUSED = {
+})  # fmt: skip
+REFUSED = table({
     "identity.sign_in": "Sign-in refused", "identity.sign_in_code": "Sign-in with a code refused",
     "identity.confirm_it_is_me": "Confirmation refused",
     "identity.confirm_totp": "Code refused while setting up two-factor sign-in",
     "identity.change_password": "Change of password refused",
     "identity.bind_device": "Key of a device refused", "identity.renew_device": "Key of a device refused",
     "identity.prove_key": "Key of a browser refused",
-}  # fmt: skip
+})  # fmt: skip
+YOU = words("You")
+_WHO = table({"team-member": "Our team", "service-account": "A program of ours", "system": "The service"})
+_NOBODY = words("Somebody not signed in")
 _SYMBOLS = {"identity": "shield", "subscriptions": "repeat", "billing": "card", "mail": "mail", "access": "people"}
 
 
@@ -89,35 +94,31 @@ class Line:
     index: int | None
 
 
-def title_of(action: str) -> str:
-    """The action in people's words; one that has none here is made readable: "Refund facts (billing)"."""
+def title_of(action: str, registry: Registry) -> str:
+    """The action in people's words; what has none here (the team's own work) says what the operation is for."""
     if action in WORDS:
         return WORDS[action]
-    room, _, name = action.partition(".")
-    return f"{name.replace('_', ' ').capitalize()} ({room})" if name else action
+    operation = registry.get(action)
+    return as_words(operation.summary if operation else action)
 
 
 def who_of(happening: Happening) -> str:
     """You, our team, a program, the service, or somebody not signed in."""
     if happening.by_me:
-        return "You"
-    return {"team-member": "Our team", "service-account": "A program of ours", "system": "The service"}.get(
-        happening.actor_kind, "Somebody not signed in"
-    )
+        return YOU
+    return _WHO.get(happening.actor_kind, _NOBODY)
 
 
-def lines_of(happenings: Iterable[Happening]) -> list[Line]:
+def lines_of(happenings: Iterable[Happening], registry: Registry) -> list[Line]:
     """The page's lines, newest first; looks at one's own pages that follow each other stand in one line."""
     found: list[Line] = []
     for look, group in groupby(happenings, _is_look):
         if look:
             seen = list(group)
-            times = "once" if len(seen) == 1 else f"{len(seen)} times"
-            found.append(
-                Line(seen[0].at, f"Looked at your pages {times}", "You", _place(seen[0]), "neutral", "dot", None)
-            )
+            title = counted("Looked at your pages once", "Looked at your pages %(num)s times", len(seen))
+            found.append(Line(seen[0].at, title, YOU, _place(seen[0]), "neutral", "dot", None))
         else:
-            found.extend(_line(item) for item in group)
+            found.extend(_line(item, registry) for item in group)
     return found
 
 
@@ -125,14 +126,15 @@ def _is_look(happening: Happening) -> bool:
     return happening.by_me and happening.outcome == "success" and happening.action in LOOKS
 
 
-def _line(item: Happening) -> Line:
+def _line(item: Happening, registry: Registry) -> Line:
     good = item.outcome == "success"
-    title = title_of(item.action)
+    title = title_of(item.action, registry)
     if not good:
-        word = "Refused" if item.outcome == "refused" else "Failed"
-        title = REFUSED.get(item.action, f"{word}: {title[:1].lower()}{title[1:]}")
+        refused = words("Refused: %(what)s", what=title)
+        other = refused if item.outcome == "refused" else words("Failed: %(what)s", what=title)
+        title = REFUSED.get(item.action, other)
     reason = "" if good else REASONS.get(item.reason, item.reason.removeprefix("error:").replace("-", " "))
-    detail = ", ".join(text for text in (_place(item), reason) if text)
+    detail = joined(_place(item), reason)
     team = item.actor_kind == "team-member" and not item.by_me
     tone = "danger" if not good else "warning" if team else "success" if item.by_me else "neutral"
     symbol = "cross" if not good else "people" if team else _SYMBOLS.get(item.action.partition(".")[0], "dot")
@@ -141,4 +143,4 @@ def _line(item: Happening) -> Line:
 
 def _place(item: Happening) -> str:
     browser = browser_in_words(item.browser) if item.browser else ""
-    return ", ".join(text for text in (browser, item.address) if text)
+    return joined(browser, item.address)

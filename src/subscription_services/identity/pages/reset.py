@@ -8,6 +8,7 @@ from subscription_services.identity.errors import LinkInvalid
 from subscription_services.identity.operations import reset as ops
 from subscription_services.identity.passwords import SHORTEST
 from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -46,7 +47,7 @@ async def show_reset(call: Call) -> Response:
 async def reset(call: Call) -> Response:
     """Set the new password."""
     token = (await call.fields()).get("token", "")
-    done = await call.submit(ops.reset_password, secrets={"password"}, labels={"password": "a password"})
+    done = await call.submit(ops.reset_password, secrets={"password"}, labels=table({"password": "a password"}))
     if isinstance(done.error, LINK_ERRORS):
         return _problem(call, done.error)
     if done.form is not None:

@@ -9,6 +9,7 @@ from subscription_services.identity.operations import sign_up as ops
 from subscription_services.identity.passwords import SHORTEST
 from subscription_services.kernel.actors import Anonymous
 from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -22,7 +23,7 @@ SENT_AGAIN = notices.declare(
     "letter-sent-again", "success", "If the address waits for confirmation, a new letter is on its way to it."
 )
 LINK_ERRORS = (LinkInvalid, LinkExpired, LinkUsed)
-_LABELS = {"name": "your name", "email": "your e-mail address", "password": "a password"}
+_LABELS = table({"name": "your name", "email": "your e-mail address", "password": "a password"})
 
 
 async def show_sign_up(call: Call) -> Response:
