@@ -148,8 +148,8 @@ def credential_of(text: str) -> str:
         return ""
 
 
-def verify_registration(answer: Answer, challenge: bytes, place: RelyingParty) -> Registered:
-    """A new passkey whose owner unlocked it to sign this challenge. Raises WrongPasskey.
+def verify_registration(answer: Answer, challenge: bytes, place: RelyingParty, *, unlocked: bool) -> Registered:
+    """A new passkey that signed this challenge; `unlocked`: by its owner's PIN, finger or face. Raises WrongPasskey.
 
     We ask for no attestation; where one comes all the same it must be right, but nothing is concluded from it.
     """
@@ -162,7 +162,7 @@ def verify_registration(answer: Answer, challenge: bytes, place: RelyingParty) -
             raise WrongPasskey()
         made = webauthn.verify_registration_response(
             credential=fields, expected_challenge=challenge, expected_rp_id=place.id, expected_origin=place.origin,
-            require_user_verification=True,
+            require_user_verification=unlocked,
         )  # fmt: skip
     except _WRONG as error:
         raise WrongPasskey() from error

@@ -76,7 +76,7 @@ def register_passkey(tx: Transaction, ctx: Context, request: RegisterPasskey) ->
     if not use_challenge(tx, ctx, answer, Ceremony.REGISTER, ctx.actor.id, session):
         return Declined(WrongPasskey())
     try:
-        made = verify_registration(answer, answer.challenge, relying_party())
+        made = verify_registration(answer, answer.challenge, relying_party(), unlocked=True)
     except WrongPasskey as error:
         return Declined(error)
     taken = select(model.passkey.c.id).where(model.passkey.c.credential_id == made.credential_id)
