@@ -88,7 +88,7 @@ def test_a_passkey_from_its_making_to_signing_in_with_it_alone(service: Service,
     assert made["isResidentCredential"]
     assert person.email not in made["userHandle"]
     person.press("I have saved them")
-    page.wait_for_url("**/account")
+    page.wait_for_url(f"{service.url}/account")
     assert "Turn on two-factor sign-in" not in page.locator("main").inner_text()
     person.go("/account/two-factor", "factors-on")
     assert "My laptop" in page.locator("main").inner_text()
@@ -97,7 +97,7 @@ def test_a_passkey_from_its_making_to_signing_in_with_it_alone(service: Service,
     person.sign_out()
     person.go("/sign-in?next=/account/two-factor", "sign-in")
     page.get_by_role("button", name="Sign in with a passkey").click()
-    page.wait_for_url("**/account/two-factor")
+    page.wait_for_url(f"{service.url}/account/two-factor")
     assert "last used" in page.locator("main").inner_text()
     eventually(lambda: "key in this browser" in person_binding(page, service), 30)
     person.go("/account/activity", "activity")
@@ -120,7 +120,7 @@ def test_a_passkey_after_the_password_and_to_confirm(service: Service, device: D
     page.wait_for_url("**/sign-in/code?by=passkey")
     person.see("second-step")
     page.get_by_role("button", name="Use a passkey").click()
-    page.wait_for_url("**/account")
+    page.wait_for_url(f"{service.url}/account")
 
     person.go("/confirm?next=/account/two-factor", "confirm")
     device.unlocks(False)
@@ -129,7 +129,7 @@ def test_a_passkey_after_the_password_and_to_confirm(service: Service, device: D
     person.see("confirm-failed")
     device.unlocks(True)
     page.get_by_role("button", name="Confirm with a passkey").click()
-    page.wait_for_url("**/account/two-factor")
+    page.wait_for_url(f"{service.url}/account/two-factor")
 
     add_passkey(device, "The same again")
     page.get_by_text("holds a passkey for your account already").wait_for()
@@ -142,7 +142,7 @@ def test_a_passkey_after_the_password_and_to_confirm(service: Service, device: D
     page.get_by_role("link", name="Remove Work laptop").click()
     person.see("remove")
     person.press("Turn it off")
-    page.wait_for_url("**/account/two-factor")
+    page.wait_for_url(f"{service.url}/account/two-factor")
     assert service.letter(person.email, "Two-factor sign-in is off")
     person.sign_out()
 
@@ -150,7 +150,7 @@ def test_a_passkey_after_the_password_and_to_confirm(service: Service, device: D
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.get_by_text("That did not work with this passkey").wait_for()
     type_password(page, service, person.email)
-    page.wait_for_url("**/account")
+    page.wait_for_url(f"{service.url}/account")
 
 
 def test_without_javascript_the_page_says_so_and_the_password_remains(service: Service) -> None:
