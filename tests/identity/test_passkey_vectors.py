@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,11 @@ def test_registrations_and_assertions_of_the_standard_pass(name: str) -> None:
 def test_what_nobody_unlocked_is_refused_where_that_is_asked(name: str) -> None:
     made = registered(name)
     answer, challenge = answer_of(name, "authentication")
-    for ceremony, verify in {
+    tries: dict[str, Callable[[], object]] = {
         "registration": lambda: registered(name, unlocked=True),
         "authentication": lambda: verify_assertion(read_answer(answer), challenge, known(made), PLACE, unlocked=True),
-    }.items():
+    }
+    for ceremony, verify in tries.items():
         if is_unlocked(name, ceremony):
             verify()
         else:

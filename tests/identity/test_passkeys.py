@@ -133,7 +133,7 @@ def test_a_challenge_of_our_own_is_needed(world: World) -> None:
 def test_a_challenge_is_for_one_purpose(world: World) -> None:
     actor, maker = with_passkey(world)
     challenge = password_right(world)
-    answers = {
+    answers: dict[str, Callable[[], str]] = {
         "sign-in": lambda: alone(world, maker).credential,
         "second-factor": lambda: second(world, maker, challenge).credential,
         "step-up": lambda: again(world, actor, maker).credential,

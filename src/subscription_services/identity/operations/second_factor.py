@@ -166,7 +166,7 @@ def confirm_totp(tx: Transaction, ctx: Context, request: ConfirmTotp) -> Change[
         return Declined(WrongCode(text, fields={"code": text}), object=row.id)
     first = not has_second_factor(tx.connection, ctx.actor.id)
     name = clean_name(request.name) or AUTHENTICATOR
-    update_row(tx, model.totp, row._mapping, {"confirmed_at": ctx.now, "last_step": step, "name": name})
+    update_row(tx, model.totp, row._asdict(), {"confirmed_at": ctx.now, "last_step": step, "name": name})
     made, token = factors.turn_on(tx, ctx, first=first)
     return Change(None, RecoveryCodes(row.id, made, token), details={"first": first})
 

@@ -149,7 +149,7 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
         tx.connection.execute(update(model.account).where(model.account.c.id == row.id).values(values))
     if ways := ways_of(tx.connection, row.id):
         return Change(None, _challenge(tx, ctx, row.id, ways), subject=row.id, details={"step": "password"})
-    details = {"step": "done", "rehashed": checked.fresh is not None}
+    details: dict[str, Detail] = {"step": "done", "rehashed": checked.fresh is not None}
     return open_for(tx, ctx, row, request.device, second_factor=False, details=details)
 
 
