@@ -162,6 +162,7 @@ def _assemble(
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
     identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)
+    identity.configure_place(house.public_url, PRODUCT)
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(

@@ -9,6 +9,7 @@ from subscription_services.access import Bootstrap
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.binding import BindDevice, ProveKey, RenewDevice
 from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, EndSession, ListDevices
+from subscription_services.identity.operations.passkey_sign_in import BeginPasskeyFactor
 from subscription_services.identity.operations.people import Enrol, FindPerson
 from subscription_services.identity.operations.profile import (
     ChangeName,
@@ -18,7 +19,12 @@ from subscription_services.identity.operations.profile import (
     ShowProfile,
 )  # fmt: skip
 from subscription_services.identity.operations.reset import AskReset, ResetPassword
-from subscription_services.identity.operations.second_factor import ConfirmTotp, Nothing
+from subscription_services.identity.operations.second_factor import (
+    ConfirmTotp,
+    Nothing,
+    RemoveFactor,
+    RenameFactor,
+)  # fmt: skip
 from subscription_services.identity.operations.sign_in import ConfirmItIsMe, SignIn, SignInCode, SignOut, TouchSession
 from subscription_services.identity.operations.sign_up import (
     CreateProbe,
@@ -32,7 +38,9 @@ from subscription_services.kernel.actors import Anonymous, Role, Subscriber, Sys
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 from subscription_services.testing.people import PASSWORD
+from tests.identity.authenticator import Authenticator
 from tests.identity.keyed import BROWSER, Key, offered, page_session
+from tests.identity.keyholder import again, alone, begun, password_right, register, second, with_passkey
 
 STRANGER = Anonymous()
 LETTERS = System("identity.letters")
@@ -74,6 +82,49 @@ def _pending(world: World) -> Act:
     actor = world.subscriber()
     world.do("identity.start_totp", actor, Nothing())
     return actor, Nothing()
+
+
+def _own(world: World, actor: Subscriber) -> str:
+    """The id of the actor's first factor."""
+    return str(world.do("identity.second_factor", actor, Nothing()).factors[0].id)
+
+
+def _rename(world: World, holder: tuple[Subscriber, object]) -> Act:
+    return holder[0], RenameFactor(_own(world, holder[0]), "At home")
+
+
+def _remove(world: World, holder: tuple[Subscriber, object]) -> Act:
+    return holder[0], RemoveFactor(_own(world, holder[0]))
+
+
+def _add_passkey(world: World, maker: Authenticator) -> Act:
+    actor = world.subscriber()
+    return actor, begun(world, actor, maker)
+
+
+def _nobody_unlocked(world: World, step: str) -> Act:
+    """A passkey that was only touched where it must be unlocked."""
+    actor, maker = with_passkey(world)
+    maker.flags &= ~4
+    return (STRANGER, alone(world, maker)) if step == "sign-in" else (actor, again(world, actor, maker))
+
+
+def _touched(world: World) -> Act:
+    """After the password, being there is enough."""
+    _, maker = with_passkey(world)
+    maker.flags &= ~4
+    return STRANGER, second(world, maker, password_right(world))
+
+
+def _somebody_elses_passkey(world: World) -> Act:
+    with_passkey(world)
+    register(world, world.subscriber(), maker := Authenticator())
+    return STRANGER, second(world, maker, password_right(world))
+
+
+def _confirm_again(world: World) -> Act:
+    actor, maker = with_passkey(world)
+    return actor, again(world, actor, maker)
 
 
 def _long_ago(world: World, actor: Subscriber) -> Subscriber:
@@ -189,7 +240,11 @@ CASES = [
     ),
     Case("identity.second_factor", lambda w: (w.subscriber(), Nothing()), lambda w: (STRANGER, Nothing())),
     Case("identity.pending_totp", _pending, lambda w: (w.subscriber(), Nothing())),
-    Case("identity.start_totp", lambda w: (w.subscriber(), Nothing()), lambda w: (with_totp(w)[0], Nothing())),
+    Case(
+        "identity.start_totp",
+        lambda w: (with_totp(w)[0], Nothing()),
+        lambda w: (_long_ago(w, w.subscriber()), Nothing()),
+    ),
     Case("identity.confirm_totp", _confirm, lambda w: (w.subscriber(), ConfirmTotp("123456"))),
     Case(
         "identity.new_recovery_codes",
@@ -197,10 +252,53 @@ CASES = [
         lambda w: (_long_ago(w, with_totp(w)[0]), Nothing()),
     ),
     Case(
-        "identity.remove_totp",
-        lambda w: (with_totp(w)[0], Nothing()),
-        lambda w: (w.team(Role.SUPPORT), Nothing()),
+        "identity.rename_totp",
+        lambda w: _rename(w, with_totp(w)),
+        lambda w: (w.subscriber(), _rename(w, with_totp(w))[1]),
     ),
+    Case(
+        "identity.remove_totp",
+        lambda w: _remove(w, with_totp(w)),
+        lambda w: (w.subscriber(), _remove(w, with_totp(w))[1]),
+    ),
+    Case(
+        "identity.begin_passkey",
+        lambda w: (w.subscriber(), Nothing()),
+        lambda w: (_long_ago(w, w.subscriber()), Nothing()),
+    ),
+    Case(
+        "identity.register_passkey",
+        lambda w: _add_passkey(w, Authenticator()),
+        lambda w: _add_passkey(w, Authenticator(flags=1)),
+    ),
+    Case(
+        "identity.rename_passkey",
+        lambda w: _rename(w, with_passkey(w)),
+        lambda w: (w.subscriber(), _rename(w, with_passkey(w))[1]),
+    ),
+    Case(
+        "identity.remove_passkey",
+        lambda w: _remove(w, with_passkey(w)),
+        lambda w: (w.subscriber(), _remove(w, with_passkey(w))[1]),
+    ),
+    Case("identity.begin_passkey_sign_in", lambda w: (STRANGER, Nothing()), None),
+    Case(
+        "identity.passkey_sign_in",
+        lambda w: (STRANGER, alone(w, with_passkey(w)[1])),
+        lambda w: _nobody_unlocked(w, "sign-in"),
+    ),
+    Case(
+        "identity.begin_passkey_factor",
+        lambda w: after(with_passkey(w), BeginPasskeyFactor(password_right(w))),
+        lambda w: (STRANGER, BeginPasskeyFactor(NO_TOKEN)),
+    ),
+    Case("identity.passkey_factor", _touched, _somebody_elses_passkey),
+    Case(
+        "identity.begin_passkey_confirm",
+        lambda w: (w.subscriber(), Nothing()),
+        lambda w: (STRANGER, Nothing()),
+    ),
+    Case("identity.confirm_with_passkey", _confirm_again, lambda w: _nobody_unlocked(w, "confirm")),
     Case("identity.devices", lambda w: (w.subscriber(), ListDevices()), lambda w: (STRANGER, ListDevices())),
     Case(
         "identity.choose_idle",

@@ -21,9 +21,10 @@ STRANGERS = (
     "/verify?token=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "/verify", "/enrol?token=x", "/nowhere",
 )  # fmt: skip
 SUBSCRIBERS = (
-    "/account", "/account/profile", "/account/password", "/account/close", "/account/two-factor", "/account/devices",
-    "/account/activity", "/account/payment-methods", "/plans", "/subscriptions", "/invoices", "/security", "/confirm",
-    "/subscribe?plan=", "/checkout/", "/subscriptions/sub_", "/subscriptions/sub_/cancel", "/invoices/inv_", "/team",
+    "/account", "/account/profile", "/account/password", "/account/close", "/account/two-factor",
+    "/account/two-factor/passkey", "/account/devices", "/account/activity", "/account/payment-methods", "/plans",
+    "/subscriptions", "/invoices", "/security", "/confirm", "/subscribe?plan=", "/checkout/", "/subscriptions/sub_",
+    "/subscriptions/sub_/cancel", "/invoices/inv_", "/team",
 )  # fmt: skip
 LOOKS: dict[str, dict[str, Any]] = {
     "telephone": {"viewport": {"width": 360, "height": 740}},

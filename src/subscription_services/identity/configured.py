@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from subscription_services.kernel.errors import SettingsError
 
@@ -25,7 +26,17 @@ class Rules:
     code: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class RelyingParty:
+    """Whom a passkey is made for (Web Authentication): `id` is the host name, `origin` the address of the pages."""
+
+    id: str
+    origin: str
+    name: str
+
+
 _rules: list[Rules] = []
+_place: list[RelyingParty] = []
 
 
 def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
@@ -50,3 +61,19 @@ def rules() -> Rules:
     if not _rules:
         raise LookupError("identity was not configured")
     return _rules[0]
+
+
+def configure_place(public_url: str, product: str) -> None:
+    """Know where the pages are seen. Raises SettingsError for an address that has no host name."""
+    parts = urlsplit(public_url)
+    if not parts.hostname:
+        raise SettingsError("SUBS_PUBLIC_NAME must be a host name.")
+    # as a browser writes its origin (RFC 6454): lower case, no port where it is the usual one
+    _place[:] = [RelyingParty(parts.hostname, f"{parts.scheme}://{parts.netloc.lower()}", product)]
+
+
+def relying_party() -> RelyingParty:
+    """Whom passkeys are made for. Raises LookupError before `configure_place`."""
+    if not _place:
+        raise LookupError("identity was not told where its pages are")
+    return _place[0]

@@ -65,11 +65,6 @@ class AddressTaken(Conflict):
     message = "There is an account with this address."
 
 
-class AlreadyOn(Conflict):
-    code = "second-factor-on"
-    message = "Two-factor sign-in is on already."
-
-
 class NotStarted(Conflict):
     code = "second-factor-not-started"
     message = "Start setting up two-factor sign-in first."
@@ -77,7 +72,32 @@ class NotStarted(Conflict):
 
 class Compulsory(Refusal):
     code = "second-factor-compulsory"
-    message = "Two-factor sign-in is compulsory for team members."
+    message = "Two-factor sign-in is compulsory for team members. Add another passkey or authenticator app first."
+
+
+class WrongPasskey(Refusal):
+    """One answer for whatever is wrong, so that it does not tell whether an account or a passkey exists."""
+
+    code = "wrong-passkey"
+    message = "That did not work with this passkey. Try once more, or choose another way."
+
+
+class PasskeyCopied(Refusal):
+    code = "passkey-copied"
+    message = (
+        "This passkey counts its uses, and it counted fewer than we did, as a copy of it would. We refused it. "
+        "Sign in another way and remove it, unless you know why."
+    )
+
+
+class PasskeyKnown(Conflict):
+    code = "passkey-known"
+    message = "This passkey is registered already."
+
+
+class TooManyFactors(Conflict):
+    code = "too-many-factors"
+    message = "You have ten of them already. Remove one that you no longer use first."
 
 
 class BadProof(Invalid):

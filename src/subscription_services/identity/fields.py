@@ -14,6 +14,7 @@ from .errors import BadAddress
 # no spaces, so that nobody gets a counter of their own for each way of writing one address
 Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@]+@[^\s@]+$")]
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
+FactorName = Annotated[str, Meta(min_length=1, max_length=60)]
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 Token = Annotated[str, Meta(min_length=20, max_length=100)]
 Code = Annotated[str, Meta(min_length=6, max_length=40)]

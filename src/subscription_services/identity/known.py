@@ -16,6 +16,7 @@ from subscription_services.kernel.limits import source_of
 from subscription_services.kernel.operations import GrowingLimit, Limit
 from subscription_services.kernel.ports import Keys
 
+from .passkeys import credential_of
 from .queries import email_index
 
 WAITS = (15, 60, 300, 900, 3600)
@@ -59,8 +60,15 @@ def _unknown(of: Callable[[Any], str]) -> Callable[[Keys, Context, Any], str]:
     return key
 
 
+def _which_passkey(keys: Keys, ctx: Context, request: Any) -> str:
+    """Nobody guesses a signature; but who fails again and again with one passkey is slowed down where they are."""
+    name = credential_of(request.credential)
+    return f"{source_of(ctx.origin.address)}\n{name}" if name else ""
+
+
+SOURCE_LIMITS = (Limit(60, 900, "address"), Limit(300, 900, "block"), Limit(6000, 900, "all"))
 SIGN_IN_LIMITS = (
-    Limit(60, 900, "address"), Limit(300, 900, "block"), Limit(6000, 900, "all"),
+    *SOURCE_LIMITS,
     GrowingLimit(FREE, WAITS, QUIET, "account and browser or address", _who_tries),
     GrowingLimit(
         STRANGERS, STRANGERS_WAIT, QUIET, "account from unknown browsers",
@@ -68,3 +76,4 @@ SIGN_IN_LIMITS = (
     ),
     Limit(ONE_PASSWORD_AN_HOUR, 3600, "password from unknown browsers", _unknown(lambda request: request.password)),
 )  # fmt: skip
+PASSKEY_LIMITS = (*SOURCE_LIMITS, GrowingLimit(FREE, WAITS, QUIET, "passkey and address", _which_passkey))

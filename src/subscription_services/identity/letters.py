@@ -121,6 +121,24 @@ LETTERS = (
         _told("Two-factor sign-in is off", f"two-factor sign-in was turned off for your account.\n\n{_NOT_YOU}"),
     ),
     LetterKind(
+        "identity.factor_added",
+        _told("A new way to prove that it is you",
+              f"a passkey or an authenticator app was added to your account.\n\n{_NOT_YOU}"),
+    ),
+    LetterKind(
+        "identity.factor_removed",
+        _told("A way to prove that it is you was removed",
+              f"a passkey or an authenticator app was removed from your account. Two-factor sign-in is still "
+              f"on.\n\n{_NOT_YOU}"),
+    ),
+    LetterKind(
+        "identity.passkey_copied",
+        _told("One of your passkeys was refused",
+              "somebody (perhaps you) used a passkey of your account whose counter of uses went backwards. That "
+              "happens when there is a copy of it, so we refused it. Sign in another way, remove that passkey and "
+              "add a new one:\n\n{url}/account/two-factor"),
+    ),
+    LetterKind(
         "identity.password_changed",
         _told("Your password was changed", f"the password of your account was changed.\n\n{_NOT_YOU}"),
     ),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, func, or_, select
 
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
@@ -53,13 +53,13 @@ _BY_DIGEST = Prepared(
     )
 )
 _BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
-_TOTP_ON = (
-    select(model.totp.c.id)
-    .where(model.totp.c.account == model.account.c.id, model.totp.c.confirmed_at.is_not(None))
-    .exists()
-    .label("second_factor")
-)
-_ACCOUNTS = select(model.account, _TOTP_ON).order_by(model.account.c.created_at).limit(1000)
+_TOTP = select(model.totp.c.id).where(model.totp.c.confirmed_at.is_not(None))
+_PASSKEY = select(model.passkey.c.id)
+_TWO_FACTOR = or_(
+    _TOTP.where(model.totp.c.account == model.account.c.id).exists(),
+    _PASSKEY.where(model.passkey.c.account == model.account.c.id).exists(),
+).label("second_factor")
+_ACCOUNTS = select(model.account, _TWO_FACTOR).order_by(model.account.c.created_at).limit(1000)
 _OPEN_SESSIONS = select(func.count()).where(
     model.session.c.account == model.account.c.id, model.session.c.ended_at.is_(None),
     model.session.c.ends_at > bindparam("now"), model.session.c.last_used_at > bindparam("idle_since"),
@@ -67,7 +67,7 @@ _OPEN_SESSIONS = select(func.count()).where(
 )  # fmt: skip
 _OWN = Prepared(
     select(
-        model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TOTP_ON,
+        model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TWO_FACTOR,
         model.account.c.idle_minutes, _OPEN_SESSIONS.scalar_subquery().label("sessions"),
     ).where(model.account.c.id == bindparam("account"))
 )  # fmt: skip
@@ -207,12 +207,18 @@ def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:
     return _facts(tx, model.account.c.kind == Kind.TEAM)
 
 
+def ways_of(connection: Connection, identifier: str) -> tuple[str, ...]:
+    """The second factors that an account has: code, passkey; recovery codes come with either."""
+    ways = {
+        "code": _TOTP.where(model.totp.c.account == identifier),
+        "passkey": _PASSKEY.where(model.passkey.c.account == identifier),
+    }
+    return tuple(way for way, found in ways.items() if connection.execute(found.limit(1)).first() is not None)
+
+
 def has_second_factor(connection: Connection, identifier: str) -> bool:
-    """Whether a confirmed TOTP secret is set up."""
-    found = select(model.totp.c.id).where(
-        model.totp.c.account == identifier, model.totp.c.confirmed_at.is_not(None)
-    )  # fmt: skip
-    return connection.execute(found).first() is not None
+    """Whether signing in takes more than the password."""
+    return bool(ways_of(connection, identifier))
 
 
 def _facts(tx: ReadTransaction, *where: Any) -> list[AccountFacts]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.transaction import Transaction
@@ -95,3 +95,9 @@ def owner_of_session(tx: Any, ctx: Context, request: Any) -> str:
     """The account that a session belongs to, or "" when there is none."""
     found = tx.connection.execute(select(model.session.c.account).where(model.session.c.id == request.id)).scalar()
     return str(found or "")
+
+
+def end_factors(tx: Transaction, account: str) -> None:
+    """Every second factor of the account goes, recovery codes as well."""
+    for table in (model.recovery_code, model.totp, model.passkey, model.passkey_challenge):
+        tx.connection.execute(delete(table).where(table.c.account == account))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
@@ -16,7 +16,7 @@ from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import Profile, account_by_id, own_profile
-from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
+from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
@@ -157,8 +157,7 @@ def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Chang
     end_challenges(tx, ctx, ctx.actor.id)
     for purpose in Purpose:
         end_links(tx, ctx, ctx.actor.id, purpose)
-    tx.connection.execute(delete(model.recovery_code).where(model.recovery_code.c.account == ctx.actor.id))
-    tx.connection.execute(delete(model.totp).where(model.totp.c.account == ctx.actor.id))
+    end_factors(tx, ctx.actor.id)
     tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))
     return Change(None, Closed(ctx.actor.id))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from subscription_services.identity.errors import (
 from subscription_services.identity.fields import Code, Device, Email, Id, Secret, Token
 from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
 from subscription_services.identity.model import State
-from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
+from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor, ways_of
 from subscription_services.identity.sessions import (
     end_challenges,
     end_sessions,
@@ -33,6 +34,8 @@ from subscription_services.identity.sessions import (
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
 from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
@@ -80,14 +83,16 @@ class ConfirmItIsMe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Either `token` (a session) or `challenge` (a code is due). Both are secrets, shown once.
+    """Either `token` (a session) or `challenge` (a second factor is due). Both are secrets, shown once.
 
-    `device` marks this browser as known to the account; it opens nothing by itself."""
+    `device` marks this browser as known to the account; it opens nothing by itself. `ways` are the second factors
+    that the account has besides recovery codes: code, passkey."""
 
     id: str
     token: str = ""
     challenge: str = ""
     device: str = ""
+    ways: tuple[str, ...] = ()
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -142,15 +147,10 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
     if checked.fresh is not None:
         values = {"verifier": checked.fresh}
         tx.connection.execute(update(model.account).where(model.account.c.id == row.id).values(values))
-    if has_second_factor(tx.connection, row.id):
-        return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "password"})
-    device, known = _recognise(tx, ctx, row, request.device)
-    identifier, token = open_session(tx, ctx, row.id, second_factor=False)
-    return Change(
-        None, SignedIn(identifier, token=token, device=device), subject=row.id,
-        actor=_actor(row, identifier, ctx, False),
-        details={"step": "done", "rehashed": checked.fresh is not None, "known_browser": known},
-    )  # fmt: skip
+    if ways := ways_of(tx.connection, row.id):
+        return Change(None, _challenge(tx, ctx, row.id, ways), subject=row.id, details={"step": "password"})
+    details: dict[str, Detail] = {"step": "done", "rehashed": checked.fresh is not None}
+    return open_for(tx, ctx, row, request.device, second_factor=False, details=details)
 
 
 @operation(
@@ -159,8 +159,19 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
 )  # fmt: skip
 def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[SignedIn] | Declined:
     """Finish signing in with a code of the second factor; a code works once, wrong ones are counted."""
+    row = waiting_sign_in(tx, ctx, request.challenge)
+    if isinstance(row, Declined):
+        return row
+    how = codes.use_code(tx, ctx, row.account, request.code)
+    if how is None:
+        return count_wrong(tx, ctx, row, WrongCode(fields={"code": WrongCode.message}))
+    return finish_sign_in(tx, ctx, row, request.device, how)
+
+
+def waiting_sign_in(tx: Transaction, ctx: Context, challenge: str) -> Any:
+    """The locked row of a sign-in whose password was right, or Declined where it ended or others failed too often."""
     row = tx.connection.execute(
-        select(model.challenge).where(model.challenge.c.digest == digest(request.challenge)).with_for_update()
+        select(model.challenge).where(model.challenge.c.digest == digest(challenge)).with_for_update()
     ).one_or_none()
     if row is None or row.used_at is not None or row.expires_at <= ctx.now or row.tries >= TRIES:
         return Declined(ChallengeEnded(), subject=row.account if row else "", object=row.id if row else "")
@@ -168,23 +179,37 @@ def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[S
         # whoever gets here has the password: what they began ends, also the sign-ins that have not failed yet
         end_challenges(tx, ctx, row.account)
         return Declined(TooManyCodes(), object=row.id, subject=row.account)
-    mine = model.challenge.c.id == row.id
-    how = codes.use_code(tx, ctx, row.account, request.code)
-    if how is None:
-        tx.connection.execute(update(model.challenge).where(mine).values(tries=row.tries + 1))
-        if _wrong_codes(tx, ctx, row.account) == WRONG_CODES_AN_HOUR:
-            tx.outbox.add(SendLetter(letter="identity.codes_refused", account=row.account))
-        return Declined(WrongCode(fields={"code": WrongCode.message}), object=row.id, subject=row.account)
-    tx.connection.execute(update(model.challenge).where(mine).values(used_at=ctx.now))
+    return row
+
+
+def count_wrong(tx: Transaction, ctx: Context, row: Any, error: DomainError) -> Declined:
+    """One wrong try of the second factor more; at the last one a letter warns the owner."""
+    values = {"tries": row.tries + 1}
+    tx.connection.execute(update(model.challenge).where(model.challenge.c.id == row.id).values(values))
+    if _wrong_codes(tx, ctx, row.account) == WRONG_CODES_AN_HOUR:
+        tx.outbox.add(SendLetter(letter="identity.codes_refused", account=row.account))
+    return Declined(error, object=row.id, subject=row.account)
+
+
+def finish_sign_in(tx: Transaction, ctx: Context, row: Any, device: str, how: str) -> Change[SignedIn] | Declined:
+    """Open the session of a sign-in whose second factor was right."""
+    used = update(model.challenge).where(model.challenge.c.id == row.id)
+    tx.connection.execute(used.values(used_at=ctx.now))
     account = account_by_id(tx, row.account)
     if account is None or account.state != State.ACTIVE:
         return Declined(ChallengeEnded(), object=row.id, subject=row.account)
-    device, known = _recognise(tx, ctx, account, request.device)
-    identifier, token = open_session(tx, ctx, row.account, second_factor=True)
+    return open_for(tx, ctx, account, device, second_factor=True, details={"by": how})
+
+
+def open_for(
+    tx: Transaction, ctx: Context, row: Any, device: str, *, second_factor: bool, details: Mapping[str, Detail]
+) -> Change[SignedIn]:  # fmt: skip
+    """A session for the account in `row`, and its browser known from now on."""
+    device, known = _recognise(tx, ctx, row, device)
+    identifier, token = open_session(tx, ctx, row.id, second_factor=second_factor)
     return Change(
-        None, SignedIn(identifier, token=token, device=device), subject=row.account,
-        details={"by": how, "known_browser": known},
-        actor=_actor(account, identifier, ctx, True),
+        None, SignedIn(identifier, token=token, device=device), subject=row.id,
+        details={**details, "known_browser": known}, actor=_actor(row, identifier, ctx, second_factor),
     )  # fmt: skip
 
 
@@ -242,13 +267,13 @@ def _wrong_codes(tx: Transaction, ctx: Context, account: str) -> int:
     return int(tx.connection.execute(total.where(model.challenge.c.account == account, begun)).scalar_one())
 
 
-def _challenge(tx: Transaction, ctx: Context, account: str) -> SignedIn:
+def _challenge(tx: Transaction, ctx: Context, account: str, ways: tuple[str, ...]) -> SignedIn:
     token, identifier = new_token(ctx.random), ctx.ids.new("chl")
     values = {
         "id": identifier, "account": account, "digest": digest(token), "expires_at": ctx.now + rules().code, "tries": 0,
     }  # fmt: skip
     tx.connection.execute(model.challenge.insert().values(values))
-    return SignedIn(identifier, challenge=token)
+    return SignedIn(identifier, challenge=token, ways=ways)
 
 
 def _check(pepper: bytes, password: str, account: str, verifier: bytes) -> CheckedPassword:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select, update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
@@ -23,7 +23,7 @@ from subscription_services.identity.fields import Device, Email, Id, Name, Secre
 from subscription_services.identity.known import BEGUN, device_of, new_device
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.queries import account_by_email, account_by_id, email_index
-from subscription_services.identity.sessions import end_challenges, end_sessions
+from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
@@ -228,8 +228,7 @@ def _renew_probe(tx: Transaction, ctx: Context, found: Row[Any], hashed: HashedP
     tx.connection.execute(update(model.account).where(model.account.c.id == found.id).values(verifier=hashed.verifier))
     end_sessions(tx, ctx, found.id, "probe renewed")
     end_challenges(tx, ctx, found.id)
-    for table in (model.recovery_code, model.totp):
-        tx.connection.execute(delete(table).where(table.c.account == found.id))
+    end_factors(tx, found.id)
     return Change(None, Verified(found.id), subject=found.id)
 
 
