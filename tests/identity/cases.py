@@ -33,6 +33,7 @@ from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 from subscription_services.testing.people import PASSWORD
 from tests.identity.keyed import BROWSER, Key, offered, page_session
+from tests.identity.slow_cases import CASES as SLOW
 
 STRANGER = Anonymous()
 LETTERS = System("identity.letters")
@@ -234,4 +235,5 @@ CASES = [
         lambda w: (w.subscriber(), _find(w)),
     ),
     Case("identity.enrol", _enrol, lambda w: (STRANGER, Enrol(NO_TOKEN, PASSWORD))),
+    *SLOW,
 ]

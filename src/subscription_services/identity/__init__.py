@@ -7,12 +7,14 @@ digest is stored, and they end after a time without use and after a day's work i
 from .bindings import Shown, network_of, shows
 from .checks import checks
 from .configured import configure
+from .jobs import SCHEDULES, kinds
 from .letters import LETTERS
 from .model import Held
 from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
 from .pages import DEVICE_PROOF, SCRIPT_PROOF, SESSION_COOKIE, routes
+from .pages.browsers import browser_in_words
 from .probes import password_of, probe
 from .queries import (
     AccountFacts,
@@ -26,8 +28,8 @@ from .queries import (
 from .settings import SETTINGS, IdentitySettings
 
 __all__ = [
-    "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "Held",
-    "IdentitySettings", "Shown", "TouchSession", "accounts", "checks", "configure", "contact_of",
-    "create_team_account", "email_of", "enrolment_token", "network_of", "password_of", "probe", "resolve_session",
-    "routes", "session_facts", "shows", "team_accounts", "touch_session",
+    "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
+    "Held", "IdentitySettings", "Shown", "TouchSession", "accounts", "browser_in_words", "checks", "configure",
+    "contact_of", "create_team_account", "email_of", "enrolment_token", "kinds", "network_of", "password_of", "probe",
+    "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from subscription_services.kernel.errors import SettingsError
 
+from .breaches import checked_url
 from .passwords import MINIMUM_COST, calibrate
 from .settings import IdentitySettings
 
@@ -23,6 +24,10 @@ class Rules:
     link: timedelta
     reset: timedelta
     code: timedelta
+    email_change: timedelta
+    email_revert: timedelta
+    recovery: timedelta
+    breach_range_url: str
 
 
 _rules: list[Rules] = []
@@ -41,6 +46,8 @@ def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
             timedelta(seconds=settings.bind_grace_seconds), timedelta(hours=settings.session_hours),
             timedelta(hours=settings.link_hours), timedelta(minutes=settings.reset_minutes),
             timedelta(minutes=settings.code_minutes),
+            timedelta(hours=settings.email_change_hours), timedelta(days=settings.email_revert_days),
+            timedelta(days=settings.recovery_days), checked_url(settings.breach_range_url),
         )
     ]  # fmt: skip
 

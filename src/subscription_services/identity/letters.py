@@ -10,6 +10,7 @@ from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.mail import Letter, LetterKind, SiteFacts
 from subscription_services.storage import open_row
 
+from .change_letters import LETTERS as OF_CHANGES
 from .model import Purpose, State, account
 from .operations.sign_up import IssueLink, issue_link
 from .queries import account_by_id
@@ -90,6 +91,14 @@ LETTERS = (
                 "ask, ignore this letter: your password stays as it is."),
     ),
     LetterKind(
+        "identity.choose_password",
+        _linked(Purpose.RESET, State.ACTIVE, "Choose a new password for {product}",
+                "Hello {name},\n\nyour account is yours again: everybody is signed out and the old password opens "
+                "nothing more. Choose a new one here:\n\n{link}\n\nThe link works once and for a short time; after "
+                "that, ask for another on the page \"Forgotten your password?\". Then look at your second factor: "
+                "remove what you do not know."),
+    ),
+    LetterKind(
         "identity.unlock",
         _linked(Purpose.UNLOCK, State.ACTIVE, "Sign in to {product} without waiting",
                 "Hello {name},\n\nafter several wrong passwords the next try has to wait. Open this link in your "
@@ -133,4 +142,5 @@ LETTERS = (
         _told("Your account is closed",
               "your account is closed and every session has ended.\n\nThank you for having been here."),
     ),
+    *OF_CHANGES,
 )  # fmt: skip

@@ -23,6 +23,7 @@ from subscription_services.identity.fields import Code, Device, Email, Id, Secre
 from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
+from subscription_services.identity.recoveries import found_a_factor
 from subscription_services.identity.sessions import (
     end_challenges,
     end_sessions,
@@ -179,6 +180,7 @@ def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[S
     account = account_by_id(tx, row.account)
     if account is None or account.state != State.ACTIVE:
         return Declined(ChallengeEnded(), object=row.id, subject=row.account)
+    found_a_factor(tx, ctx, row.account)
     device, known = _recognise(tx, ctx, account, request.device)
     identifier, token = open_session(tx, ctx, row.account, second_factor=True)
     return Change(
@@ -220,6 +222,8 @@ def confirm_it_is_me(
     if factor and codes.use_code(tx, ctx, ctx.actor.id, request.code) is None:
         return Declined(WrongCode(fields={"code": WrongCode.message}))
     session = getattr(ctx.actor, "session", "")
+    if factor:
+        found_a_factor(tx, ctx, ctx.actor.id)
     token = renew_session(tx, ctx, session, second_factor=factor)
     return Change(None, SignedIn(session, token=token))
 
