@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from subscription_services.kernel.actors import System
+from subscription_services.kernel.errors import SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.mail import Letter, LetterKind, SiteFacts
@@ -20,7 +21,7 @@ Recipient = tuple[str, str, str]
 
 
 async def _recipient(kernel: Kernel, identifier: str) -> Recipient | None:
-    """Address, name and state of an account, closed ones included."""
+    """Address, name and state of an account, closed ones included; nobody where it was erased."""
     keys = kernel.keys.for_caller("identity")
 
     def read(connection: object) -> Recipient | None:
@@ -28,7 +29,10 @@ async def _recipient(kernel: Kernel, identifier: str) -> Recipient | None:
         row = account_by_id(tx, identifier)
         if row is None or row.probe:
             return None
-        opened = open_row(tx, account, row)
+        try:
+            opened = open_row(tx, account, row)
+        except SubjectErased:
+            return None
         return opened["email"], opened["name"], opened["state"]
 
     return await kernel.store.read(read)
