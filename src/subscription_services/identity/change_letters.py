@@ -193,12 +193,12 @@ def _notice(f: Facts, site: SiteFacts, link: str) -> tuple[str, str, str] | None
         if f.lost == Lost.ADDRESS
         else "to remove the second factor of your account, because all of it was lost"
     )
+    found = "" if f.lost == Lost.ADDRESS else " Signing in with your second factor stops it as well."
     stands = "Our team has approved it." if f.about_state == RecoveryState.APPROVED else "Our team has not decided yet."
     return f.email, f"Somebody wants back into your account for {site.product}", (
         f"Hello {f.name},\n\nsomebody (perhaps you) asked {what}. {stands} Nothing happens before {f.until}.\n\n"
         f"Was that not you? Stop it:\n\n{link}\n\nThen set a new password: {site.public_url}/forgot\n\nIf it was you, "
-        "there is nothing to do: we write again each day, and when it can go on. Signing in with your second factor "
-        "stops it as well."
+        f"there is nothing to do: we write again each day, and when it can go on.{found}"
     )  # fmt: skip
 
 
