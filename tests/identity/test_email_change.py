@@ -20,7 +20,7 @@ from subscription_services.identity.errors import (
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.email import AskEmailChange, ShowEmailChange, StopEmailChange
 from subscription_services.identity.operations.profile import CloseAccount, ShowProfile
-from subscription_services.identity.operations.recovery import AskAddressRecovery, StopRecovery
+from subscription_services.identity.operations.recovery import AskAddressRecovery, KeepRecovery, StopRecovery
 from subscription_services.identity.operations.reset import ResetPassword
 from subscription_services.identity.operations.sign_in import SignIn
 from subscription_services.identity.operations.sign_up import IssueLink, SignUp
@@ -317,7 +317,7 @@ def test_the_old_address_that_nobody_can_read_any_more(world: World) -> None:
     approved(world, made.id)
     assert any("/recover/stop?token=" in item.text for item in letters_to(world, OLD))
     world.clock.advance(days=3)
-    world.do("identity.keep_recovery", KEEPING, _keep(made.id))
+    world.do("identity.keep_recovery", KEEPING, KeepRecovery(made.id))
     assert any("/recover/finish?token=" in item.text for item in letters_to(world, WANTED))
     assert not any("/recover/finish?token=" in item.text for item in letters_to(world, OLD))
     world.do("identity.finish_recovery", STRANGER, link(world, made.id, Step.FINISH))
@@ -337,9 +337,3 @@ def test_stopping_the_recovery_of_an_address_stops_the_change(world: World) -> N
     assert state_of(world, change) == ChangeState.STOPPED
     with pytest.raises((RecoveryOver, LinkUsed)):
         world.do("identity.stop_recovery_by_link", STRANGER, spare)
-
-
-def _keep(identifier: str) -> object:
-    from subscription_services.identity.operations.recovery import KeepRecovery
-
-    return KeepRecovery(identifier)

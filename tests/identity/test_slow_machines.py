@@ -341,8 +341,8 @@ class Recoveries(RuleBasedStateMachine):
 
 
 def test_addresses_follow_the_model(embedded: World) -> None:
-    run_state_machine_as_test(lambda: Addresses(embedded), settings=FEW)
+    run_state_machine_as_test(lambda: Addresses(embedded), settings=FEW)  # type: ignore[arg-type]  # a factory is documented
 
 
 def test_recoveries_follow_the_model(embedded: World) -> None:
-    run_state_machine_as_test(lambda: Recoveries(embedded), settings=FEW)
+    run_state_machine_as_test(lambda: Recoveries(embedded), settings=FEW)  # type: ignore[arg-type]  # a factory is documented
