@@ -170,6 +170,7 @@ def _assemble(
         mailbox_url=house.mailbox_url or None, development=house.development,
     )  # fmt: skip
     schedules = (
+        *identity.SCHEDULES,
         *subscriptions.SCHEDULES,
         *billing.SCHEDULES,
         *keys_jobs.SCHEDULES,
@@ -208,7 +209,8 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
 
     return [
         *mail.kinds(settings.of(mail.MailSettings), (*identity.LETTERS, *billing.LETTERS, *access.LETTERS), facts),
-        *subscriptions.kinds(), *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
+        *identity.kinds(), *subscriptions.kinds(),
+        *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
         *tidy.kinds(), *ledger_jobs.kinds(),
         *trust.kinds(register, doors), *access.kinds(house.data_path, PRODUCT, VERSION),
     ]  # fmt: skip

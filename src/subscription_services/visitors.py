@@ -13,7 +13,7 @@ from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.words import as_words, joined, words
 from subscription_services.web.call import Navigation, Visitor, origin_of
 from subscription_services.web.origin import header_of
-from subscription_services.web.page import NavItem, Person
+from subscription_services.web.page import Alarm, NavItem, Person
 
 FOOTER = (
     NavItem("Security", "/security"),
@@ -44,6 +44,14 @@ ACCOUNT = (
 
 
 NO_ROLE = words("team, no role yet")
+RECOVERING = Alarm(
+    words("Somebody asked to get into your account"),
+    words(
+        "The request would work in some days, without your second factor or your address. If it was not you, or if you "
+        "no longer need it, stop it."
+    ),
+    words("Stop it"), "/account/recovery/stop",
+)  # fmt: skip
 _SUBSCRIBER = Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
 _STRANGER = Navigation(VISITORS, (), FOOTER)
 
@@ -99,13 +107,14 @@ class Front:
             await perform(self.kernel, identity.touch_session, System("identity.sessions"), touch,
                           origin=origin_of(request, "page"))  # fmt: skip
         person = Person(found.name, found.email)
+        alarm = RECOVERING if found.recovering else None
         if found.kind == "team":
             roles = await self.kernel.store.read(lambda c: access.roles_of(c, found.account, now))
             detail = joined(*(as_words(role) for role in sorted(role.value for role in roles))) or NO_ROLE
             member = TeamMember(found.account, found.session, found.signed_in_at, roles, found.second_factor)
-            return Visitor(member, Person(found.name, detail), found.bound.held)
+            return Visitor(member, Person(found.name, detail), found.bound.held, alarm=alarm)
         subscriber = Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
-        return Visitor(subscriber, person, found.bound.held)
+        return Visitor(subscriber, person, found.bound.held, alarm=alarm)
 
     def navigation(self, visitor: Visitor) -> Navigation:
         """Links for strangers, subscribers and the team."""

@@ -24,7 +24,7 @@ from subscription_services.web.routes import RouteTable
 
 Asking = Callable[..., httpx.Response]
 PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
-         "/team/service-accounts", "/team/service-accounts/new"]  # fmt: skip
+         "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries"]  # fmt: skip
 PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm"}
 
 

@@ -41,6 +41,7 @@ from subscription_services.testing.people import PASSWORD
 from tests.identity.authenticator import Authenticator
 from tests.identity.keyed import BROWSER, Key, offered, page_session
 from tests.identity.keyholder import again, alone, begun, password_right, register, second, with_passkey
+from tests.identity.slow_cases import CASES as SLOW
 
 STRANGER = Anonymous()
 LETTERS = System("identity.letters")
@@ -332,4 +333,5 @@ CASES = [
         lambda w: (w.subscriber(), _find(w)),
     ),
     Case("identity.enrol", _enrol, lambda w: (STRANGER, Enrol(NO_TOKEN, PASSWORD))),
+    *SLOW,
 ]

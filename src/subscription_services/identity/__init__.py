@@ -8,12 +8,14 @@ from .bindings import Shown, network_of, shows
 from .ceremonies import Passkey, Refused, passkeys_of, record_use
 from .checks import checks
 from .configured import RelyingParty, configure, configure_place, relying_party
+from .jobs import SCHEDULES, kinds
 from .letters import LETTERS
 from .model import Held
 from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
 from .pages import DEVICE_PROOF, SCRIPT_PROOF, SESSION_COOKIE, routes
+from .pages.browsers import browser_in_words
 from .passkeys import Answer, Asserted, Known, read_answer, request_options, verify_assertion
 from .probes import password_of, probe
 from .queries import (
@@ -28,10 +30,10 @@ from .queries import (
 from .settings import SETTINGS, IdentitySettings
 
 __all__ = [
-    "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "Answer",
-    "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown", "TouchSession",
-    "accounts", "checks", "configure", "configure_place", "contact_of", "create_team_account", "email_of",
-    "enrolment_token", "network_of", "passkeys_of", "password_of", "probe", "read_answer", "record_use",
-    "relying_party", "request_options", "resolve_session", "routes", "session_facts", "shows", "team_accounts",
-    "touch_session", "verify_assertion",
+    "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
+    "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
+    "TouchSession", "accounts", "browser_in_words", "checks", "configure", "configure_place", "contact_of",
+    "create_team_account", "email_of", "enrolment_token", "kinds", "network_of", "passkeys_of", "password_of", "probe",
+    "read_answer", "record_use", "relying_party", "request_options", "resolve_session", "routes", "session_facts",
+    "shows", "team_accounts", "touch_session", "verify_assertion",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from subscription_services.kernel.errors import SettingsError
 
+from .breaches import checked_url
 from .passwords import MINIMUM_COST, calibrate
 from .settings import IdentitySettings
 
@@ -24,6 +25,10 @@ class Rules:
     link: timedelta
     reset: timedelta
     code: timedelta
+    email_change: timedelta
+    email_revert: timedelta
+    recovery: timedelta
+    breach_range_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
             timedelta(seconds=settings.bind_grace_seconds), timedelta(hours=settings.session_hours),
             timedelta(hours=settings.link_hours), timedelta(minutes=settings.reset_minutes),
             timedelta(minutes=settings.code_minutes),
+            timedelta(hours=settings.email_change_hours), timedelta(days=settings.email_revert_days),
+            timedelta(days=settings.recovery_days), checked_url(settings.breach_range_url),
         )
     ]  # fmt: skip
 

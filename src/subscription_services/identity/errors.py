@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from subscription_services.kernel.errors import Conflict, Invalid, Refusal
+
+from .passwords import Strength
 
 
 class WrongCredentials(Refusal):
@@ -51,8 +55,16 @@ class NotTheBeginner(Refusal):
 
 
 class WeakPassword(Invalid):
+    """`strength` is for the page: how strong it looks, and what would make it stronger."""
+
     code = "weak-password"
     message = "Choose another password."
+
+    def __init__(
+        self, message: str | None = None, *, fields: Mapping[str, str] | None = None, strength: Strength | None = None
+    ) -> None:
+        super().__init__(message, fields=fields)
+        self.strength = strength
 
 
 class BadAddress(Invalid):
@@ -119,3 +131,43 @@ class StaleProof(Refusal):
 class WrongKey(Refusal):
     code = "wrong-key"
     message = "Another key than the session's own signed. The session is ended."
+
+
+class SameAddress(Invalid):
+    code = "same-address"
+    message = "That is your address already."
+
+
+class ChangeOver(Refusal):
+    code = "email-change-over"
+    message = "This change of address is over: it was stopped, replaced by a newer one, or took too long."
+
+
+class NothingLost(Conflict):
+    code = "nothing-lost"
+    message = "This account has no second factor. A new password is enough to get in."
+
+
+class ConfirmNewFirst(Conflict):
+    code = "confirm-new-first"
+    message = "Open the letter at the new address and confirm it first."
+
+
+class RecoveryOver(Refusal):
+    code = "recovery-over"
+    message = "This request is over: it was stopped, decided, used, or took too long."
+
+
+class TooEarly(Refusal):
+    code = "recovery-too-early"
+    message = "The waiting time is not over, or our team has not approved the request yet."
+
+
+class OwnRecovery(Refusal):
+    code = "own-recovery"
+    message = "Somebody else has to decide about your own account."
+
+
+class OtherRecovery(Refusal):
+    code = "other-recovery"
+    message = "An administrator decides about the account of a team member, support and security about all others."

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from subscription_services.kernel.actors import System
+from subscription_services.kernel.errors import SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 from subscription_services.storage import open_row
 
+from .change_letters import LETTERS as OF_CHANGES
 from .model import Purpose, State, account
 from .operations.sign_up import IssueLink, issue_link
 from .queries import account_by_id
@@ -19,7 +21,7 @@ Recipient = tuple[str, str, str]
 
 
 async def _recipient(kernel: Kernel, identifier: str) -> Recipient | None:
-    """Address, name and state of an account, closed ones included."""
+    """Address, name and state of an account, closed ones included; nobody where it was erased."""
     keys = kernel.keys.for_caller("identity")
 
     def read(connection: object) -> Recipient | None:
@@ -27,7 +29,10 @@ async def _recipient(kernel: Kernel, identifier: str) -> Recipient | None:
         row = account_by_id(tx, identifier)
         if row is None or row.probe:
             return None
-        opened = open_row(tx, account, row)
+        try:
+            opened = open_row(tx, account, row)
+        except SubjectErased:
+            return None
         return opened["email"], opened["name"], opened["state"]
 
     return await kernel.store.read(read)
@@ -99,6 +104,14 @@ LETTERS = (
                 "ask, ignore this letter: your password stays as it is."),
     ),
     LetterKind(
+        "identity.choose_password",
+        _linked(Purpose.RESET, State.ACTIVE, "Choose a new password for {product}",
+                "Hello {name},\n\nyour account is yours again: everybody is signed out and the old password opens "
+                "nothing more. Choose a new one here:\n\n{link}\n\nThe link works once and for a short time; after "
+                "that, ask for another on the page \"Forgotten your password?\". Then look at your second factor: "
+                "remove what you do not know."),
+    ),
+    LetterKind(
         "identity.unlock",
         _linked(Purpose.UNLOCK, State.ACTIVE, "Sign in to {product} without waiting",
                 "Hello {name},\n\nafter several wrong passwords the next try has to wait. Open this link in your "
@@ -160,4 +173,5 @@ LETTERS = (
         _told("Your account is closed",
               "your account is closed and every session has ended.\n\nThank you for having been here."),
     ),
+    *OF_CHANGES,
 )  # fmt: skip

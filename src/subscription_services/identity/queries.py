@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, or_, select
+from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, select
 
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
@@ -19,6 +19,7 @@ from . import model
 from .bindings import Binding
 from .configured import rules
 from .model import Held, Kind, State
+from .recovery_model import LIVE, recovery
 from .tokens import digest
 
 EMAIL_INDEX = "identity.email"
@@ -34,6 +35,14 @@ _SESSION = (
         model.account.c.state == State.ACTIVE,
     )
 )  # fmt: skip
+_RECOVERING = (
+    select(recovery.c.id)
+    .where(recovery.c.account == model.session.c.account, recovery.c.expires_at > bindparam("now"))
+    # written out, so that the store sees that the index of live ones is enough
+    .where(recovery.c.state.in_([literal_column(f"'{state}'") for state in LIVE]))
+    .exists()
+    .label("recovering")
+)
 _BY_DIGEST = Prepared(
     _SESSION.join(model.binding, model.binding.c.session == model.session.c.id)
     .where(model.session.c.digest == bindparam("digest"))
@@ -50,6 +59,7 @@ _BY_DIGEST = Prepared(
         model.binding.c.earlier_digest,
         model.binding.c.earlier_until,
         model.binding.c.bound_at,
+        _RECOVERING,
     )
 )
 _BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
@@ -86,12 +96,14 @@ class SessionFacts:
 
 @dataclass(frozen=True, slots=True)
 class SignedInPerson(SessionFacts):
-    """The same with what a page's header shows; `touch_due` when its last use should be written down."""
+    """The same with what a page's header shows; `touch_due` when its last use should be written down,
+    `recovering` when somebody asked to get into the account without its second factor."""
 
     email: str
     name: str
     touch_due: bool
     bound: Binding
+    recovering: bool = False
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -144,7 +156,8 @@ def resolve_session(connection: Connection, keys: Keys, token: str, now: datetim
         Held(row.held), row.network, row.bound, row.until, row.earlier_digest, row.earlier_until, row.bound_at
     )  # fmt: skip
     return SignedInPerson(
-        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due, bound
+        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due, bound,
+        row.recovering,
     )  # fmt: skip
 
 

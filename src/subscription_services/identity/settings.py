@@ -48,6 +48,23 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reset_minutes: Annotated[
         int, Meta(ge=5, le=1440), Says("How long a link works that sets a new password.")
     ] = 30  # fmt: skip
+    email_change_hours: Annotated[
+        int, Meta(ge=1, le=168), Says("How long both letters about a new address have to be answered in.")
+    ] = 48  # fmt: skip
+    email_revert_days: Annotated[
+        int, Meta(ge=1, le=30), Says("How long the old address can take a change of address back.")
+    ] = 7  # fmt: skip
+    recovery_days: Annotated[
+        int, Meta(ge=1, le=30),
+        Says("How long a recovery without the second factor waits while its owner can stop it. Shorter helps thieves."),
+    ] = 3  # fmt: skip
+    breach_range_url: Annotated[
+        str,
+        Says(
+            "Where new passwords are looked up among breached ones by the first five digits of their SHA-1 (the range "
+            "API of Pwned Passwords: https://api.pwnedpasswords.com/range/). HTTPS only. Empty asks nobody."
+        ),
+    ] = ""
     code_minutes: Annotated[
         int, Meta(ge=1, le=60), Says("How long a sign-in waits for its second factor.")
     ] = 10  # fmt: skip

@@ -38,6 +38,8 @@ _ACTIONS: dict[str, tuple[int, int]] = {
     "identity.close_account": (ACCOUNT_CHANGE, 6), "identity.confirm_totp": (ACCOUNT_CHANGE, 10),
     "identity.remove_totp": (ACCOUNT_CHANGE, 11), "identity.start_totp": (ACCOUNT_CHANGE, OTHER),
     "identity.new_recovery_codes": (ACCOUNT_CHANGE, OTHER), "identity.change_name": (ACCOUNT_CHANGE, OTHER),
+    "identity.confirm_email_change": (ACCOUNT_CHANGE, OTHER), "identity.revert_email_change": (ACCOUNT_CHANGE, OTHER),
+    "identity.finish_recovery": (ACCOUNT_CHANGE, OTHER),
     "access.bootstrap": (ACCOUNT_CHANGE, 1), "access.invite": (ACCOUNT_CHANGE, 1),
     "access.grant_role": (ACCOUNT_CHANGE, 7), "access.end_grant": (ACCOUNT_CHANGE, 8),
     "access.create_service_account": (ENTITY_MANAGEMENT, 1), "access.end_service_account": (ENTITY_MANAGEMENT, 4),

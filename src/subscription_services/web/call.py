@@ -23,7 +23,7 @@ from subscription_services.web.attempts import performing
 from subscription_services.web.forms import FormState, parse, read_form
 from subscription_services.web.languages import language_for
 from subscription_services.web.origin import header_of, origin_of
-from subscription_services.web.page import NavItem, PageContext, Person
+from subscription_services.web.page import Alarm, NavItem, PageContext, Person
 from subscription_services.web.problems import status_of
 from subscription_services.web.render import render, see_other
 
@@ -44,12 +44,14 @@ ELSEWHERE = (
 class Visitor:
     """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
 
-    `held` says what their session is bound to; `refused` why it is not believed, where that matters."""
+    `held` says what their session is bound to; `refused` why it is not believed, where that matters; `alarm` what they
+    have to see on every page."""
 
     actor: Actor = field(default_factory=Anonymous)
     person: Person | None = None
     held: str = ""
     refused: errors.DomainError | None = None
+    alarm: Alarm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,9 @@ class Site:
         token = state.get("csrf_token")
         return PageContext(
             path=request.scope["path"], nonce=state.get("nonce", ""), csrf=token() if token else "",
-            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, nav=links.main,
-            account_nav=links.account,
-            footer=links.footer, notices=notices.shown(request), sandbox=self.sandbox, mailbox_url=self.mailbox_url,
+            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, alarm=visitor.alarm,
+            nav=links.main, account_nav=links.account, footer=links.footer, notices=notices.shown(request),
+            sandbox=self.sandbox, mailbox_url=self.mailbox_url,
             product=self.product, sign_out_path=self.sign_out_path, request_id=state.get("request_id", ""),
             language=language_for(header_of(request, b"accept-language")).code,
         )  # fmt: skip

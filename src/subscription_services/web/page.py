@@ -51,6 +51,16 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """What a signed-in reader sees on top of every page until it is over; a form to `action` stops it."""
+
+    title: str
+    text: str
+    label: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One card of `ui.radio_cards`: what is posted and what is shown."""
 
@@ -90,6 +100,7 @@ class PageContext:
     new_key: Callable[[], str] = _no_key
     person: Person | None = None
     held: str = ""
+    alarm: Alarm | None = None
     nav: tuple[NavItem, ...] = ()
     account_nav: tuple[NavItem, ...] = ()
     footer: tuple[NavItem, ...] = ()

@@ -13,6 +13,7 @@ from .log import log_routes
 from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
+from .recoveries import recovery_routes
 from .service_accounts import service_account_routes
 
 
@@ -25,6 +26,7 @@ def routes(data: Path) -> tuple[Route, ...]:
         *log_routes(),
         *export_routes(data),
         *find_routes(),
+        *recovery_routes(),
     )
 
 

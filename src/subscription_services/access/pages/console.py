@@ -15,6 +15,7 @@ from subscription_services.web.page import NavItem
 _LINKS = (
     ("access.my_permissions", NavItem("Overview", "/team", "home")),
     ("identity.find_person", NavItem("Find a subscriber", "/team/find", "search")),
+    ("identity.recoveries", NavItem("Recoveries", "/team/recoveries", "shield", "/team/recoveries")),
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),

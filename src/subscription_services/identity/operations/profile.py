@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -11,15 +12,18 @@ from msgspec import Meta
 from sqlalchemy import update
 
 from subscription_services.identity import model, passwords
+from subscription_services.identity.addresses import end_changes
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import Profile, account_by_id, own_profile
+from subscription_services.identity.recoveries import stop_recoveries
 from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Seen, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
@@ -62,10 +66,11 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
-    """`token` is the session's new token; a secret."""
+    """`token` is the session's new token; a secret. `strength` of the new password goes from 2 to 4 (zxcvbn)."""
 
     id: str
     token: str
+    strength: int
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -94,6 +99,8 @@ class NewPassword:
     checked: bytes
     right: bool
     fresh: bytes
+    looked: Mapping[str, Detail]
+    strength: int
 
 
 @operation("identity.profile", by=OWN)
@@ -120,9 +127,12 @@ def hash_new_password(reading: Reading, ctx: Context, request: ChangePassword) -
         if row is None or row.verifier is None:
             raise NotFound()
         opened = open_row(tx, model.account, row)
-    check_strength(request.password, opened["name"], opened["email"])
+    known = (opened["name"], opened["email"])
+    looked = check_strength(request.password, *known)
     right = passwords.matches(pepper, request.current, bytes(row.verifier))
-    return NewPassword(bytes(row.verifier), right, passwords.make_verifier(pepper, request.password, rules().cost))
+    fresh = passwords.make_verifier(pepper, request.password, rules().cost)
+    score = passwords.strength(request.password, *known).score
+    return NewPassword(bytes(row.verifier), right, fresh, looked, score)
 
 
 @operation(
@@ -145,7 +155,7 @@ def change_password(
     factor = bool(getattr(ctx.actor, "second_factor", False))
     token = renew_session(tx, ctx, session, second_factor=factor)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))
-    return Change(None, PasswordChanged(ctx.actor.id, token))
+    return Change(None, PasswordChanged(ctx.actor.id, token, made.strength), details=made.looked)
 
 
 @operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])
@@ -158,6 +168,8 @@ def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Chang
     for purpose in Purpose:
         end_links(tx, ctx, ctx.actor.id, purpose)
     end_factors(tx, ctx.actor.id)
+    end_changes(tx, ctx, ctx.actor.id)
+    stop_recoveries(tx, ctx, ctx.actor.id, "account closed")
     tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))
     return Change(None, Closed(ctx.actor.id))
 

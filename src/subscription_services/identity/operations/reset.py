@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -15,6 +16,7 @@ from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import account_by_id
 from subscription_services.identity.sessions import end_challenges, end_sessions
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.operations import Change, Limit, Prepared, Public, operation
 from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
@@ -38,6 +40,7 @@ class ResetPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ChosenPassword:
     account: str
     verifier: bytes
+    looked: Mapping[str, Detail]
 
 
 @operation(
@@ -58,8 +61,8 @@ def hash_chosen(reading: Reading, ctx: Context, request: ResetPassword) -> Chose
             raise LinkInvalid()
         opened = open_row(tx, model.account, row)
         pepper = tx.keys.secret("identity.password", 48)
-    check_strength(request.password, opened["name"], opened["email"])
-    return ChosenPassword(identifier, passwords.make_verifier(pepper, request.password, rules().cost))
+    looked = check_strength(request.password, opened["name"], opened["email"])
+    return ChosenPassword(identifier, passwords.make_verifier(pepper, request.password, rules().cost), looked)
 
 
 @operation(
@@ -78,4 +81,4 @@ def reset_password(
     end_sessions(tx, ctx, identifier, "password reset")
     end_challenges(tx, ctx, identifier)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=identifier))
-    return Change(None, Verified(identifier), subject=identifier)
+    return Change(None, Verified(identifier), subject=identifier, details=chosen.looked)

@@ -24,6 +24,7 @@ from subscription_services.identity.fields import Code, Device, Email, Id, Secre
 from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor, ways_of
+from subscription_services.identity.recoveries import found_a_factor
 from subscription_services.identity.sessions import (
     end_challenges,
     end_sessions,
@@ -205,6 +206,8 @@ def open_for(
     tx: Transaction, ctx: Context, row: Any, device: str, *, second_factor: bool, details: Mapping[str, Detail]
 ) -> Change[SignedIn]:  # fmt: skip
     """A session for the account in `row`, and its browser known from now on."""
+    if second_factor:
+        found_a_factor(tx, ctx, row.id)
     device, known = _recognise(tx, ctx, row, device)
     identifier, token = open_session(tx, ctx, row.id, second_factor=second_factor)
     return Change(
@@ -245,6 +248,8 @@ def confirm_it_is_me(
     if factor and codes.use_code(tx, ctx, ctx.actor.id, request.code) is None:
         return Declined(WrongCode(fields={"code": WrongCode.message}))
     session = getattr(ctx.actor, "session", "")
+    if factor:
+        found_a_factor(tx, ctx, ctx.actor.id)
     token = renew_session(tx, ctx, session, second_factor=factor)
     return Change(None, SignedIn(session, token=token))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,6 +11,8 @@ from msgspec import Meta
 from sqlalchemy import Row, select, update
 
 from subscription_services.identity import model, passwords
+from subscription_services.identity.addresses import kept_for
+from subscription_services.identity.breaches import FOUND, look_up
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import (
     AddressTaken,
@@ -26,6 +29,7 @@ from subscription_services.identity.queries import account_by_email, account_by_
 from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
@@ -90,6 +94,7 @@ class IssuedLink(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class HashedPassword:
     verifier: bytes
+    looked: Mapping[str, Detail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +109,24 @@ class Beginner:
 def hash_password(reading: Reading, ctx: Context, request: SignUp | CreateProbe) -> HashedPassword:
     """Refuse a weak password; hash a good one, in the pool of bcrypt. Raises WeakPassword, BadAddress."""
     email = clean_email(request.email)
-    check_strength(request.password, request.name, email)
+    looked = check_strength(request.password, request.name, email, ask=isinstance(request, SignUp))
     with reading() as tx:
         pepper = tx.keys.secret("identity.password", 48)
-    return HashedPassword(passwords.make_verifier(pepper, request.password, rules().cost))
+    return HashedPassword(passwords.make_verifier(pepper, request.password, rules().cost), looked)
 
 
-def check_strength(password: str, *known: str, field: str = "password") -> None:
-    """Raises WeakPassword with the reason beside the field."""
-    if reason := passwords.weakness(password, *known):
-        raise WeakPassword(reason, fields={field: reason})
+def check_strength(password: str, *known: str, field: str = "password", ask: bool = True) -> dict[str, Detail]:
+    """What the event should say of the look among breached passwords. Raises WeakPassword, the reason beside the field.
+
+    For `prepare` only: it may ask over the network, where the operator switched that on."""
+    reason, url = passwords.weakness(password, *known), rules().breach_range_url if ask else ""
+    strength, found = passwords.strength(password, *known), look_up(url, password) if url and not reason else ""
+    if found == FOUND:
+        strength = passwords.Strength(0, ())
+        reason = "This password is on a public list of stolen ones. Choose another, and change it wherever you use it."
+    if reason:
+        raise WeakPassword(reason, fields={field: reason}, strength=strength)
+    return {"breach_list": found} if found else {}
 
 
 @operation(
@@ -127,7 +140,11 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
     answer = Accepted(browser=new_device(tx.keys, ctx.random, address, BEGUN))
     if found is not None and found.state != State.UNVERIFIED:
         tx.outbox.add(SendLetter(letter="identity.already_registered", account=found.id))
-        return Change(None, answer, object=found.id, subject=found.id, details={"known": True})
+        return Change(None, answer, object=found.id, subject=found.id, details={"known": True, **hashed.looked})
+    if found is None and (kept := kept_for(tx, ctx, address)) is not None:
+        tx.outbox.add(SendLetter(letter="identity.address_kept", account=kept.account, values={"change": kept.id}))
+        details = {"known": True, **hashed.looked}
+        return Change(None, answer, object=kept.account, subject=kept.account, details=details)
     if found is not None:
         # nobody has proved this address yet: the newest attempt counts and earlier links end
         update_row(tx, model.account, {"id": found.id}, {"name": clean_name(request.name), "verifier": hashed.verifier})
@@ -138,7 +155,7 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
             tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier
         )
     tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier))
-    return Change(None, answer, object=identifier, subject=identifier)
+    return Change(None, answer, object=identifier, subject=identifier, details=hashed.looked)
 
 
 @operation(

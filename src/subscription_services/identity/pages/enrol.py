@@ -13,6 +13,7 @@ from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
+from .account import strength_of
 from .binding import offer_binding
 from .cookies import keep_session
 from .sign_up import LINK_ERRORS, link_problem
@@ -40,7 +41,9 @@ async def enrol(call: Call) -> Response:
     if done.form is not None and done.form.error("token"):
         return link_problem(call, LinkInvalid(), invited=True)
     if done.form is not None:
-        return call.render("identity/enrol.html", done.status, form=done.form, shortest=SHORTEST)
+        return call.render(
+            "identity/enrol.html", done.status, form=done.form, shortest=SHORTEST, strength=strength_of(done.error)
+        )
     response = call.go("/account/two-factor", WELCOME)
     keep_session(response, done.answer.token)
     offer_binding(call, response, done.answer.token)

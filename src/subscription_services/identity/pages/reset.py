@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from subscription_services.identity.errors import LinkInvalid
 from subscription_services.identity.operations import reset as ops
-from subscription_services.identity.passwords import SHORTEST
+from subscription_services.identity.passwords import SHORTEST, Strength
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.words import table
 from subscription_services.web import notices
@@ -15,6 +15,7 @@ from subscription_services.web.forms import FormState
 from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
 
+from .account import strength_of
 from .sign_up import LINK_ERRORS
 
 RESET = notices.declare("password-reset", "success", "Your new password is set. Sign in with it.")
@@ -51,12 +52,17 @@ async def reset(call: Call) -> Response:
     if isinstance(done.error, LINK_ERRORS):
         return _problem(call, done.error)
     if done.form is not None:
-        return _form(call, done.form, token, done.status) if 20 <= len(token) <= 100 else _problem(call, LinkInvalid())
+        strength = strength_of(done.error)
+        return (
+            _form(call, done.form, token, done.status, strength)
+            if 20 <= len(token) <= 100
+            else _problem(call, LinkInvalid())
+        )
     return call.go("/sign-in", RESET)
 
 
-def _form(call: Call, form: FormState, token: str, status: int = 200) -> Response:
-    return call.render("identity/reset.html", status, form=form, token=token, shortest=SHORTEST)
+def _form(call: Call, form: FormState, token: str, status: int = 200, strength: Strength | None = None) -> Response:
+    return call.render("identity/reset.html", status, form=form, token=token, shortest=SHORTEST, strength=strength)
 
 
 def _problem(call: Call, error: DomainError) -> Response:

@@ -16,6 +16,7 @@ from subscription_services.web.forms import FormState
 from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
 
+from .account import strength_of
 from .cookies import beginner_of, keep_beginner
 
 VERIFIED = notices.declare("address-verified", "success", "Your address is confirmed. Sign in to begin.")
@@ -37,7 +38,9 @@ async def sign_up(call: Call) -> Response:
     """Begin an account."""
     done = await call.submit(ops.sign_up, secrets={"password"}, labels=_LABELS)
     if done.form is not None:
-        return call.render("identity/sign_up.html", done.status, form=done.form, shortest=SHORTEST)
+        return call.render(
+            "identity/sign_up.html", done.status, form=done.form, shortest=SHORTEST, strength=strength_of(done.error)
+        )
     response = call.go("/sign-up/sent")
     keep_beginner(response, done.answer.browser)
     return response
