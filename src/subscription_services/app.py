@@ -67,7 +67,7 @@ VERSION = "0.1.0"
 NOBODY = TrustPolicy()
 SLICES: tuple[Slice, ...] = (
     Slice("", HouseSettings), Slice("keys", KeySettings), identity.SETTINGS, mail.SETTINGS, billing.SETTINGS,
-    LEDGER_SETTINGS,
+    LEDGER_SETTINGS, access.SETTINGS,
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
@@ -162,6 +162,7 @@ def _assemble(
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
     identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)
+    access.configure(settings.of(access.AccessSettings))
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(

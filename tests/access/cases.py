@@ -30,6 +30,7 @@ from subscription_services.access.operations.service_accounts import (
     ListServiceAccounts,
     RecordTokenUse,
     RevokeToken,
+    RotateToken,
 )
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.authorise import digest
@@ -147,6 +148,11 @@ CASES = [
         "access.issue_token",
         lambda w: (_boss(w), IssueToken(_program(w), SCOPES)),
         lambda w: (w.team(Role.SECURITY), IssueToken(_program(w), SCOPES)),
+    ),
+    Case(
+        "access.rotate_token",
+        lambda w: (_boss(w), RotateToken(_token(w))),
+        lambda w: (w.team(Role.SECURITY), RotateToken(_token(w))),
     ),
     Case(
         "access.revoke_token",
