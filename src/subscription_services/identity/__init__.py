@@ -7,6 +7,7 @@ digest is stored, and they end after a time without use and after a day's work i
 from .bindings import Shown, network_of, shows
 from .checks import checks
 from .configured import configure
+from .leaving import close_team_account, rename_account
 from .letters import LETTERS
 from .model import Held
 from .operations import OPERATIONS
@@ -27,7 +28,7 @@ from .settings import SETTINGS, IdentitySettings
 
 __all__ = [
     "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "Held",
-    "IdentitySettings", "Shown", "TouchSession", "accounts", "checks", "configure", "contact_of",
-    "create_team_account", "email_of", "enrolment_token", "network_of", "password_of", "probe", "resolve_session",
-    "routes", "session_facts", "shows", "team_accounts", "touch_session",
+    "IdentitySettings", "Shown", "TouchSession", "accounts", "checks", "close_team_account", "configure",
+    "contact_of", "create_team_account", "email_of", "enrolment_token", "network_of", "password_of", "probe",
+    "rename_account", "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session",
 ]  # fmt: skip
