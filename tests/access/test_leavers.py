@@ -120,7 +120,7 @@ def test_the_last_administrator_stays(world: World) -> None:
 def test_two_administrators_cannot_deactivate_each_other_at_once(world: World) -> None:
     one, other = world.team(Role.ADMINISTRATOR), world.team(Role.ADMINISTRATOR)
 
-    async def both() -> list[Any]:
+    async def both() -> Any:
         kernel = world.house.kernel
         return await asyncio.gather(
             perform(kernel, deactivate_leaver, one, DeactivateLeaver(other.id, "you go")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from subscription_services.kernel.errors import Invalid, Malformed
 from .directory import DirectoryUser
 from .operations.scim import CreateUser, UpdateUser, Users
 
+T = TypeVar("T")
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 LIST = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
@@ -171,7 +172,7 @@ def _update(identifier: str, wanted: Mapping[str, Any]) -> UpdateUser:
     return _made(values, UpdateUser)
 
 
-def _made(values: dict[str, Any], into: Any) -> Any:
+def _made(values: dict[str, Any], into: type[T]) -> T:
     try:
         return msgspec.convert(values, into)
     except msgspec.ValidationError as error:

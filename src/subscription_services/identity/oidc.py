@@ -10,7 +10,7 @@ import base64
 import hashlib
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -116,8 +116,8 @@ class Provider:
         ):
             raise Untrusted("answer-iss")
 
-    def redeem(self, *, code: str, verifier: str, nonce: str, now: datetime, with_email: bool) -> Claims:
-        """Whom this code stands for. `with_email` asks for the address where the ID token lacks it.
+    def redeem(self, *, code: str, verifier: str, nonce: str, now: datetime, stranger: Callable[[str], bool]) -> Claims:
+        """Whom this code stands for. The address of a `stranger` (by subject) is asked for where the token lacks it.
 
         Raises Untrusted and ProviderSilent."""
         answer = self._exchange(code, verifier)
@@ -126,7 +126,7 @@ class Provider:
             raise Untrusted("token-answer")
         claims = self._checked(token, access, nonce, now)
         source: Mapping[str, Any] = claims
-        if with_email and "email" not in claims and self.metadata().userinfo_endpoint:
+        if "email" not in claims and self.metadata().userinfo_endpoint and stranger(claims["sub"]):
             source = self._userinfo(access, claims["sub"])
         email = source.get("email") if source.get("email_verified") is True else ""
         said = claims.get("amr", [])

@@ -100,12 +100,17 @@ def ask_provider(reading: Reading, ctx: Context, request: SignInOidc) -> Answere
         if _used(tx, flow):
             return Answered(why="replayed", text=BEGIN_AGAIN)
     provider = configured.provider
+
+    def stranger(subject: str) -> bool:
+        with reading() as tx:
+            return _link(tx, _index(tx.keys, provider.registration.issuer, subject)) is None
+
     try:
         provider.check_answer(request.iss)
         if request.error or not request.code:
             return Answered(flow, why="provider", text=NOT_SIGNED_IN)
         claims = provider.redeem(
-            code=request.code, verifier=flow.verifier, nonce=flow.nonce, now=ctx.now, with_email=True
+            code=request.code, verifier=flow.verifier, nonce=flow.nonce, now=ctx.now, stranger=stranger
         )
     except Untrusted as error:
         return Answered(flow, why=error.why, text=NOT_SIGNED_IN if error.why == "code" else NOT_BELIEVED)
@@ -124,8 +129,8 @@ def sign_in_oidc(tx: Transaction, ctx: Context, request: SignInOidc, answered: A
     claims = answered.claims
     if not _use(tx, ctx, answered.flow):
         return Declined(SignOnFailed(BEGIN_AGAIN), details={"why": "replayed"})
-    index = _index(tx.keys, claims)
-    link = tx.connection.execute(select(links).where(links.c.subject_index == index)).one_or_none()
+    index = _index(tx.keys, claims.issuer, claims.subject)
+    link = _link(tx, index)
     row = account_by_id(tx, link.account) if link is not None else account_by_email(tx, claims.email or "-")
     why, text = _refusal(tx, row, claims, linked=link is not None)
     if why or row is None:
@@ -220,5 +225,9 @@ def _use(tx: Transaction, ctx: Context, flow: Flow) -> bool:
     return True
 
 
-def _index(keys: Keys, claims: Claims) -> bytes:
-    return keys.blind_index(INDEX, f"{claims.issuer}\n{claims.subject}")
+def _index(keys: Keys, issuer: str, subject: str) -> bytes:
+    return keys.blind_index(INDEX, f"{issuer}\n{subject}")
+
+
+def _link(tx: ReadTransaction, index: bytes) -> Any:
+    return tx.connection.execute(select(links).where(links.c.subject_index == index)).one_or_none()

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import ProviderSilent, SignOnFailed, SignOnOff
 from subscription_services.identity.operations import single_sign_on as ops
-from subscription_services.identity.sign_on import CALLBACK, new_flow, sign_on, sign_on_required
+from subscription_services.identity.sign_on import CALLBACK, new_flow, open_flow, sign_on, sign_on_required
 from subscription_services.kernel.actors import Anonymous
 from subscription_services.kernel.errors import DomainError
 from subscription_services.web.call import Call
@@ -54,7 +54,7 @@ async def come_back(call: Call) -> Response:
     request = ops.SignInOidc(flow=flow_of(call.request), device=device_of(call.request), **answer)
     kernel = call.site.kernel
     # the page that was wanted stands in the cookie, which only we can write
-    flow = ops.open_flow(kernel.keys.for_caller("identity"), request.flow, call.now)
+    flow = open_flow(kernel.keys.for_caller("identity"), request.flow, call.now)
     try:
         signed = await call.perform(ops.sign_in_oidc, request)
     except (SignOnFailed, SignOnOff, ProviderSilent) as error:
