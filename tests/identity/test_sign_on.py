@@ -22,6 +22,7 @@ from subscription_services.identity.operations.single_sign_on import ForgetSignO
 from subscription_services.identity.sign_on_model import sign_on as links
 from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Anonymous, Role
+from subscription_services.kernel.context import Origin
 from subscription_services.mail.letters import JOB_KIND
 from subscription_services.testing import World
 from subscription_services.testing.people import PASSWORD
@@ -390,6 +391,11 @@ def test_one_domain_and_no_other_way_where_the_operators_say_so(place: tuple[Pat
         with pytest.raises(SignOnRequired):
             world.do("identity.sign_in", Anonymous(), SignIn(address, PASSWORD))
         assert world.do("identity.sign_in", Anonymous(), SignIn("ada@example.org", PASSWORD)).token
+        assert world.do(
+            "identity.sign_in", Anonymous(), SignIn(address, PASSWORD), origin=Origin(channel="terminal")
+        ).challenge
+        assert browser.get("/enrol?token=x").headers["location"] == "/sign-in"
+        assert "Join with single sign-on" in browser.follow().text
         through(browser, provider, email=address)
         assert nobody(browser)
         assert why(world) == "domain"
@@ -403,7 +409,9 @@ def test_a_provider_in_the_settings_is_whole_or_absent(tmp_path: Path, provider:
     from subscription_services.identity import IdentitySettings, configure
     from subscription_services.kernel.errors import SettingsError
 
-    right: dict[str, Any] = {"oidc_issuer": "https://id.example", "oidc_client_id": "subs", "oidc_client_secret": "secret"}
+    right: dict[str, Any] = {
+        "oidc_issuer": "https://id.example", "oidc_client_id": "subs", "oidc_client_secret": "secret",
+    }  # fmt: skip
     wrong: list[dict[str, Any]] = [
         {**right, "oidc_client_secret": ""}, {**right, "oidc_issuer": "http://id.example"},
         {**right, "oidc_issuer": "https://id.example?x=1"}, {"oidc_required": True},
