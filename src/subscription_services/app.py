@@ -67,7 +67,7 @@ VERSION = "0.1.0"
 NOBODY = TrustPolicy()
 SLICES: tuple[Slice, ...] = (
     Slice("", HouseSettings), Slice("keys", KeySettings), identity.SETTINGS, mail.SETTINGS, billing.SETTINGS,
-    LEDGER_SETTINGS,
+    LEDGER_SETTINGS, access.SETTINGS,
 )  # fmt: skip
 OPERATIONS: tuple[Operation, ...] = (
     *identity.OPERATIONS, *access.OPERATIONS, *subscriptions.OPERATIONS, *billing.OPERATIONS, *mail.OPERATIONS,
@@ -153,6 +153,8 @@ def _assemble(
     pools: dict[str, Executor] = {
         "prepare": ThreadPoolExecutor(4, thread_name_prefix="prepare"),
         "bcrypt": ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="bcrypt"),
+        # a provider that hangs keeps nobody else waiting
+        "sign-on": ThreadPoolExecutor(4, thread_name_prefix="sign-on"),
     }
     kernel = Kernel(
         registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,
@@ -161,8 +163,9 @@ def _assemble(
         guard=_refuse_card_numbers,
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
-    identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)
+    identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox, public_url=house.public_url)
     identity.configure_place(house.public_url, PRODUCT)
+    access.configure(settings.of(access.AccessSettings))
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(
@@ -232,7 +235,7 @@ def route_table(settings: Settings, registry: Registry | None = None) -> RouteTa
     return RouteTable(
         (
             *toolkit_routes(development=house.development), *landing.routes(), *identity.routes(),
-            *access.routes(house.data_path), *subscriptions.routes(),
+            *access.routes(house.data_path, house.public_url), *subscriptions.routes(),
             *billing.routes(settings.of(billing.BillingSettings), house), *mail.routes(), *keys_pages.routes(),
             *trust.routes(),
             *ledger_pages.routes(read_policy(settings.of(LedgerSettings).witness_policy)),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from subscription_services import access, identity
+from subscription_services.kernel import tokens
 from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
-from subscription_services.kernel.errors import NotSignedIn, SessionUnbound, SubjectErased
+from subscription_services.kernel.errors import DamagedToken, NotSignedIn, SessionUnbound, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.words import as_words, joined, words
 from subscription_services.web.call import Navigation, Visitor, origin_of
@@ -83,6 +84,8 @@ class Front:
                 return Visitor(await access.service_account_of(self.kernel, token.strip()))
             # a person's program (the command line) sends its session this way: no cookie, so nothing to forge
             cookie = token.strip()
+            if cookie.startswith(tokens.PRODUCT) and not tokens.well_formed(cookie, tokens.PROGRAM_SESSION):
+                raise DamagedToken()
         if not cookie:
             return Visitor()
         now = self.kernel.clock()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from subscription_services.access.export_model import log_export
 from subscription_services.access.model import approval
+from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
     ExportLog,
@@ -23,6 +24,7 @@ from subscription_services.access.operations.people import (
     MyPermissions,
     People,
 )
+from subscription_services.access.operations.scim import CreateUser, ListUsers, OneUser, UpdateUser
 from subscription_services.access.operations.service_accounts import (
     CreateServiceAccount,
     EndServiceAccount,
@@ -30,8 +32,10 @@ from subscription_services.access.operations.service_accounts import (
     ListServiceAccounts,
     RecordTokenUse,
     RevokeToken,
+    RotateToken,
 )
-from subscription_services.kernel.actors import Anonymous, Role, TeamMember
+from subscription_services.access.programs import resolve_token
+from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, TeamMember
 from subscription_services.kernel.authorise import digest
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
@@ -56,6 +60,15 @@ def _program(world: World) -> str:
 
 def _token(world: World) -> str:
     return str(world.do("access.issue_token", _boss(world), IssueToken(_program(world), SCOPES)).token.id)
+
+
+def directory(world: World, *scopes: str) -> ServiceAccount:
+    """The program of the team's directory, with a token for these operations."""
+    boss = _boss(world)
+    account = world.do("access.create_service_account", boss, CreateServiceAccount("Directory", boss.id)).id
+    text = world.do("access.issue_token", boss, IssueToken(account, list(scopes))).text
+    with world.house.store.reading() as connection:
+        return resolve_token(connection, text, world.clock)
 
 
 def _create(world: World, role: Role) -> Act:
@@ -147,6 +160,41 @@ CASES = [
         "access.issue_token",
         lambda w: (_boss(w), IssueToken(_program(w), SCOPES)),
         lambda w: (w.team(Role.SECURITY), IssueToken(_program(w), SCOPES)),
+    ),
+    Case(
+        "access.rotate_token",
+        lambda w: (_boss(w), RotateToken(_token(w))),
+        lambda w: (w.team(Role.SECURITY), RotateToken(_token(w))),
+    ),
+    Case(
+        "access.deactivate_leaver",
+        lambda w: (_boss(w), DeactivateLeaver(w.team(Role.SUPPORT).id, "left on Friday")),
+        lambda w: (w.team(Role.SECURITY), DeactivateLeaver(w.team().id, "left on Friday")),
+    ),
+    Case(
+        "access.scim_users",
+        lambda w: (directory(w, "access.scim_users"), ListUsers()),
+        lambda w: (w.team(Role.ADMINISTRATOR), ListUsers()),
+    ),
+    Case(
+        "access.scim_user",
+        lambda w: (directory(w, "access.scim_user"), OneUser(w.team().id)),
+        lambda w: (directory(w, "access.scim_users"), OneUser(w.team().id)),
+    ),
+    Case(
+        "access.scim_create_user",
+        lambda w: (directory(w, "access.scim_create_user"), CreateUser("new@example.org", "New", "x-1")),
+        lambda w: (directory(w, "access.scim_users"), CreateUser("new@example.org", "New")),
+    ),
+    Case(
+        "access.scim_update_user",
+        lambda w: (directory(w, "access.scim_update_user"), UpdateUser(w.team().id, active=False)),
+        lambda w: (directory(w, "access.scim_delete_user"), UpdateUser(w.team().id, active=False)),
+    ),
+    Case(
+        "access.scim_delete_user",
+        lambda w: (directory(w, "access.scim_delete_user"), OneUser(w.team().id)),
+        lambda w: (directory(w, "access.scim_update_user"), OneUser(w.team().id)),
     ),
     Case(
         "access.revoke_token",

@@ -109,11 +109,18 @@ def test_a_token_is_shown_once_and_then_never(world: World, ask: Asking) -> None
     page = made.headers["location"]
     assert ask(boss, f"{page}/tokens", days="7").status_code == 422
     shown = ask(boss, f"{page}/tokens", days="7", **{"scope:access.audit_log": "true"})
-    tokens = re.findall(r"subs_[0-9A-Za-z]{49}", shown.text)
+    tokens = re.findall(r"subs_sa_[0-9A-Za-z]{49}", shown.text)
     assert len(set(tokens)) == 1
     again = ask(boss, page).text
     assert "access.audit_log" in again
     assert tokens[0] not in again
+    replace = re.search(rf'action="({page}/tokens/tok_[0-9a-f]+/replace)"', again)
+    assert replace is not None
+    replaced = ask(boss, replace.group(1), x="y").text
+    fresh = re.findall(r"subs_sa_[0-9A-Za-z]{49}", replaced)
+    assert len(set(fresh)) == 1
+    assert fresh[0] != tokens[0]
+    assert "The token before works until" in replaced
     assert ask(boss, "/team/service-accounts", name="Log export", owner=boss.id, days="90").status_code == 409
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from urllib.parse import parse_qsl, urlsplit
+
 import msgspec
 import pyotp
 
 from subscription_services.access import Bootstrap
+from subscription_services.identity import IdentitySettings
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.binding import BindDevice, ProveKey, RenewDevice
 from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, EndSession, ListDevices
@@ -33,7 +37,9 @@ from subscription_services.identity.operations.sign_up import (
     SignUp,
     VerifyAddress,
 )  # fmt: skip
+from subscription_services.identity.operations.single_sign_on import ForgetSignOn, SignInOidc
 from subscription_services.identity.operations.unlock import AskUnlock, Unlock
+from subscription_services.identity.sign_on import configure_sign_on, new_flow, sign_on
 from subscription_services.kernel.actors import Anonymous, Role, Subscriber, System
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
@@ -41,6 +47,7 @@ from subscription_services.testing.people import PASSWORD
 from tests.identity.authenticator import Authenticator
 from tests.identity.keyed import BROWSER, Key, offered, page_session
 from tests.identity.keyholder import again, alone, begun, password_right, register, second, with_passkey
+from tests.identity.provider import CLIENT, SECRET, lasting
 from tests.identity.slow_cases import CASES as SLOW
 
 STRANGER = Anonymous()
@@ -132,6 +139,23 @@ def _long_ago(world: World, actor: Subscriber) -> Subscriber:
     """The same session when its proof of identity is too old for what is sensitive."""
     world.clock.advance(minutes=20)
     return actor
+
+
+def _sign_on(world: World) -> Act:
+    """Somebody invited comes back from the provider."""
+    provider = lasting()
+    provider.now = world.clock
+    settings = IdentitySettings(oidc_issuer=provider.url, oidc_client_id=CLIENT, oidc_client_secret=SECRET)
+    configure_sign_on(settings, "https://localhost:8443", sandbox=True)
+    world.do("access.bootstrap", System("cli.bootstrap"), Bootstrap("boss@example.org", "Boss"))
+    flow = new_flow(world.house.ring.for_caller("identity"), os.urandom, world.clock(), "/account")
+    configured = sign_on()
+    assert configured is not None
+    address = configured.provider.authorization_url(
+        state=flow.state, nonce=flow.nonce, verifier=flow.verifier, longest=60, again=False
+    )
+    answer = dict(parse_qsl(urlsplit(provider.approve(address, email="boss@example.org")).query))
+    return STRANGER, SignInOidc(flow.cookie, **answer)
 
 
 def _enrol(world: World) -> Act:
@@ -331,6 +355,12 @@ CASES = [
         "identity.find_person",
         lambda w: (w.team(Role.SUPPORT), _find(w)),
         lambda w: (w.subscriber(), _find(w)),
+    ),
+    Case("identity.sign_in_oidc", _sign_on, lambda w: (STRANGER, SignInOidc("x"))),
+    Case(
+        "identity.forget_sign_on",
+        lambda w: (w.team(Role.ADMINISTRATOR), ForgetSignOn(w.team().id)),
+        lambda w: (w.team(Role.SECURITY), ForgetSignOn(w.team().id)),
     ),
     Case("identity.enrol", _enrol, lambda w: (STRANGER, Enrol(NO_TOKEN, PASSWORD))),
     *SLOW,

@@ -17,10 +17,12 @@ from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
 from .programs import resolve_token, service_account_of
+from .settings import SETTINGS, AccessSettings, configure
 from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
-    "LETTERS", "OPERATIONS", "SCHEDULES", "TOKEN_PREFIX", "Bootstrap", "DatabaseApprovals", "Enrolment",
-    "HouseAuthority", "bootstrap", "checks", "kinds", "know", "log_check", "operations_document", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "team_navigation",
+    "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Bootstrap",
+    "DatabaseApprovals", "Enrolment", "HouseAuthority", "bootstrap", "checks", "configure", "kinds", "know",
+    "log_check", "operations_document", "resolve_token", "roles_document", "roles_of", "routes",
+    "service_account_of", "team_navigation",
 ]  # fmt: skip

@@ -86,7 +86,7 @@ class Csrf:
         kind = (header(scope, b"content-type") or b"").split(b";")[0].strip().lower()
         if not binding:
             # nothing to abuse: no cookie of ours came along, and no form can send JSON to another site unasked
-            return kind != _FORM and scope["path"].startswith("/api/")
+            return kind != _FORM and scope["path"].startswith(("/api/", "/scim/"))
         given = (header(scope, HEADER) or b"").decode("latin-1")
         if not given and kind == _FORM:
             given = _field(body)

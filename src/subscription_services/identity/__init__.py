@@ -9,6 +9,7 @@ from .ceremonies import Passkey, Refused, passkeys_of, record_use
 from .checks import checks
 from .configured import RelyingParty, configure, configure_place, relying_party
 from .jobs import SCHEDULES, kinds
+from .leaving import close_team_account, rename_account
 from .letters import LETTERS
 from .model import Held
 from .operations import OPERATIONS
@@ -32,8 +33,8 @@ from .settings import SETTINGS, IdentitySettings
 __all__ = [
     "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
     "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
-    "TouchSession", "accounts", "browser_in_words", "checks", "configure", "configure_place", "contact_of",
-    "create_team_account", "email_of", "enrolment_token", "kinds", "network_of", "passkeys_of", "password_of", "probe",
-    "read_answer", "record_use", "relying_party", "request_options", "resolve_session", "routes", "session_facts",
-    "shows", "team_accounts", "touch_session", "verify_assertion",
+    "TouchSession", "accounts", "browser_in_words", "checks", "close_team_account", "configure", "configure_place",
+    "contact_of", "create_team_account", "email_of", "enrolment_token", "kinds", "network_of", "passkeys_of",
+    "password_of", "probe", "read_answer", "record_use", "relying_party", "rename_account", "request_options",
+    "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session", "verify_assertion",
 ]  # fmt: skip

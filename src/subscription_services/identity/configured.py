@@ -11,6 +11,7 @@ from subscription_services.kernel.errors import SettingsError
 from .breaches import checked_url
 from .passwords import MINIMUM_COST, calibrate
 from .settings import IdentitySettings
+from .sign_on import configure_sign_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ _rules: list[Rules] = []
 _place: list[RelyingParty] = []
 
 
-def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
-    """Choose the work factor and keep the limits. Raises SettingsError for a factor below 12 outside a sandbox."""
+def configure(settings: IdentitySettings, *, sandbox: bool, public_url: str = "") -> None:
+    """Choose the work factor and keep the limits. Raises SettingsError for a factor below 12 outside a sandbox, and
+    where single sign-on is set up by halves."""
+    configure_sign_on(settings, public_url, sandbox=sandbox)
     cost = settings.bcrypt_cost or calibrate(settings.bcrypt_target_ms)
     if cost < MINIMUM_COST and not sandbox:
         raise SettingsError(f"SUBS_IDENTITY_BCRYPT_COST must be {MINIMUM_COST} or more.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from subscription_services.kernel.errors import Conflict, Invalid, Refusal
+from subscription_services.kernel.errors import Conflict, Invalid, Refusal, Unavailable
 
 from .passwords import Strength
 
@@ -171,3 +171,25 @@ class OwnRecovery(Refusal):
 class OtherRecovery(Refusal):
     code = "other-recovery"
     message = "An administrator decides about the account of a team member, support and security about all others."
+
+
+class SignOnOff(Refusal):
+    code = "sign-on-off"
+    message = "Single sign-on is not set up here. Sign in with your password."
+
+
+class SignOnRequired(Refusal):
+    code = "sign-on-required"
+    message = "Team members sign in with single sign-on here. Use its button on the page for signing in."
+
+
+class SignOnFailed(Refusal):
+    """The text says what to do; what exactly was wrong stands in the log."""
+
+    code = "sign-on-failed"
+    message = "Single sign-on did not work, and nobody is signed in. Start again from the page for signing in."
+
+
+class ProviderSilent(Unavailable):
+    code = "provider-silent"
+    message = "The sign-on provider does not answer as it should. Nobody is signed in; try again shortly."

@@ -162,6 +162,12 @@ LETTERS = (
               f"{_NOT_YOU}"),
     ),
     LetterKind(
+        "identity.sign_on_linked",
+        _told("Single sign-on opens your account",
+              "your account of the team can now be opened through your organisation's single sign-on, for the first "
+              f"time just now.\n\n{_NOT_YOU}\n\nThen tell an administrator."),
+    ),
+    LetterKind(
         "identity.codes_refused",
         _told("Somebody knows your password",
               "the password of your account was typed correctly, and then many wrong codes of the second factor. "

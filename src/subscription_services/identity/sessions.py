@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.tokens import PROGRAM_SESSION
+from subscription_services.kernel.tokens import new_token as program_token
 from subscription_services.kernel.transaction import Transaction
 from subscription_services.storage import insert_row
 
@@ -21,8 +23,8 @@ from .tokens import digest, new_token
 
 def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: bool) -> tuple[str, str]:
     """A new session; returns its id and its token, which is not kept."""
-    token, identifier = new_token(ctx.random), ctx.ids.new("ses")
     held = Held.NETWORK if ctx.origin.channel == "page" else Held.PROGRAM
+    token, identifier = _token_of(ctx, held), ctx.ids.new("ses")
     insert_row(
         tx, model.session,
         {
@@ -42,7 +44,8 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
 
 def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor: bool) -> str:
     """A new token for the same session after the person proved themselves again; the old one ends at once."""
-    token = new_token(ctx.random)
+    held = select(model.binding.c.held).where(model.binding.c.session == session)
+    token = _token_of(ctx, tx.connection.execute(held).scalar())
     values = {"digest": digest(token), "signed_in_at": ctx.now, "second_factor": second_factor}
     tx.connection.execute(update(model.session).where(model.session.c.id == session).values(values))
     keyless = update(model.binding).where(model.binding.c.session == session, model.binding.c.held == Held.NETWORK)
@@ -68,6 +71,11 @@ def idle_of_account(tx: Transaction, account: str, held: str) -> timedelta:
     chosen = select(model.account.c.idle_minutes).where(model.account.c.id == account)
     idle = idle_of(tx.connection.execute(chosen).scalar())
     return min(idle, rules().keyless_idle) if held == Held.NETWORK else idle
+
+
+def _token_of(ctx: Context, held: str | None) -> str:
+    """A program's session is marked, so that it is found where it leaked; a cookie of ours never leaves its jar."""
+    return program_token(ctx.random, PROGRAM_SESSION) if held == Held.PROGRAM else new_token(ctx.random)
 
 
 def _offer(tx: Transaction, ctx: Context, token: str) -> dict[str, Any]:

@@ -68,6 +68,30 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_minutes: Annotated[
         int, Meta(ge=1, le=60), Says("How long a sign-in waits for its second factor.")
     ] = 10  # fmt: skip
+    oidc_issuer: Annotated[
+        str, Meta(max_length=300),
+        Says("Issuer of the team's OpenID Connect provider, an https address. Empty: no single sign-on."),
+    ] = ""  # fmt: skip
+    oidc_client_id: Annotated[str, Says("What the provider calls this service.")] = ""
+    oidc_client_secret: Annotated[str, Says("The secret that goes with it.", secret=True)] = ""
+    oidc_domains: Annotated[
+        str, Says("Domains of addresses that may be linked, separated by commas. Empty: every invited address.")
+    ] = ""
+    oidc_factors: Annotated[
+        str,
+        Says(
+            "Values of amr or acr that count as the second factor, separated by commas. With others, and when it is "
+            "empty, our own second factor is asked for after the provider's sign-in."
+        ),
+    ] = "mfa"  # fmt: skip
+    oidc_required: Annotated[
+        bool,
+        Says(
+            "Team members sign in with the provider only; their passwords are refused. If the provider fails, nobody "
+            "on the team can sign in until this is off again."
+        ),
+    ] = False  # fmt: skip
+    oidc_ca_file: Annotated[str, Says("Certificates to trust for the provider; empty for those of the system.")] = ""
 
 
 SETTINGS = Slice("identity", IdentitySettings)

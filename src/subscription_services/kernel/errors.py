@@ -70,6 +70,13 @@ class NotSignedIn(Refusal):
     message = "Sign in to do this."
 
 
+class DamagedToken(NotSignedIn):
+    """Found by its checksum alone; nothing was looked up."""
+
+    code = "damaged-token"
+    message = "This token is damaged: its checksum does not fit. Copy it whole, without spaces or line breaks."
+
+
 class SessionUnbound(NotSignedIn):
     """The session goes on; this request alone is refused."""
 

@@ -114,7 +114,7 @@ def as_page(problem: Problem, view: PageContext) -> Response:
 def wants_json(request: Request) -> bool:
     """By path for the API and machine forms, else by Accept (RFC 9110 12.5.1), with a page when in doubt."""
     path = request.url.path
-    if path.startswith(("/api/", "/health/")) or path == "/api" or path.endswith(".json"):
+    if path.startswith(("/api/", "/health/", "/scim/")) or path == "/api" or path.endswith(".json"):
         return True
     weights = {"json": 0.0, "html": 0.0}
     for part in request.headers.get("accept", "").split(","):

@@ -28,8 +28,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row. `reason` says why a row without operation needs none, or why what is asked of a read must not stand in
-    its address and is posted; `anonymous` skips finding out who asks."""
+    """One row. `reason` says why a row without operation needs none, why what is asked of a read must not stand in its
+    address and is posted, or why a change comes by GET; `anonymous` skips finding out who asks."""
 
     method: str
     path: str
@@ -115,10 +115,14 @@ def _check(route: Route) -> None:
             raise ValueError(f"{route.method} {route.path} names no operation")
         if not route.reason:
             raise ValueError(f"GET {route.path} has no operation and does not say why anybody may see it")
-    elif route.operation.changes and route.method == "GET":
+    elif route.operation.changes and route.method == "GET" and not route.reason:
         raise ValueError(f"GET {route.path} would change something ({route.operation.name})")
     elif not route.operation.changes and route.method != "GET" and not (route.method == "POST" and route.reason):
         raise ValueError(f"{route.method} {route.path} names {route.operation.name}, which changes nothing")
+
+
+def _changes(route: Route) -> bool:
+    return route.operation is not None and route.operation.changes
 
 
 class Place:
@@ -127,7 +131,7 @@ class Place:
     def __init__(self, site: Site, routes: Iterable[Route]) -> None:
         self._site = site
         self._by_method = {route.method: route for route in routes}
-        if "GET" in self._by_method:
+        if "GET" in self._by_method and not _changes(self._by_method["GET"]):
             self._by_method["HEAD"] = self._by_method["GET"]
         self._allow = ", ".join(sorted({*self._by_method, "OPTIONS"}))
 

@@ -13,9 +13,11 @@ from subscription_services.access.operations.service_accounts import (
     end_service_account,
     issue_token,
     revoke_token,
+    rotate_token,
     service_accounts,
 )
 from subscription_services.access.queries import ServiceAccountRow, ServiceAccounts, Team
+from subscription_services.access.settings import in_force
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.words import table, words
 from subscription_services.web import notices
@@ -75,6 +77,15 @@ async def issue(call: Call) -> Response:
     return call.render("access/token.html", issued=issued, back=f"{BASE}/{call.path('id')}")
 
 
+async def rotate(call: Call) -> Response:
+    """Show the new token, once, and how long the old one still works."""
+    done = await call.submit(rotate_token, given={"id": call.path("token"), "days": in_force().token_days})
+    if done.form:
+        return call.go(f"{BASE}/{call.path('id')}", NOT_REVOKED)
+    issued: IssuedToken = done.answer
+    return call.render("access/token.html", issued=issued, back=f"{BASE}/{call.path('id')}")
+
+
 async def end(call: Call) -> Response:
     done = await call.submit(end_service_account, given={"id": call.path("id")})
     return call.go(f"{BASE}/{call.path('id')}", NOT_ENDED if done.form else ENDED)
@@ -93,6 +104,7 @@ def service_account_routes() -> tuple[Route, ...]:
         get(f"{BASE}/{{id}}", show_one, service_accounts),
         post(f"{BASE}/{{id}}/tokens", issue, issue_token),
         post(f"{BASE}/{{id}}/tokens/{{token}}/revoke", revoke, revoke_token),
+        post(f"{BASE}/{{id}}/tokens/{{token}}/replace", rotate, rotate_token),
         post(f"{BASE}/{{id}}/end", end, end_service_account),
     )
 
@@ -109,10 +121,16 @@ async def _one(call: Call, form: FormState, status: int = 200) -> Response:
     account = _find(found, call.path("id"))
     scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
     return call.render(
-        "access/service_account.html", status, account=account, form=form, scopes=scopes, days=TOKEN_DAYS,
+        "access/service_account.html", status, account=account, form=form, scopes=scopes, days=_token_days(),
         active=account.state.value == "active" and account.expires_at > call.now,
         may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now,
     )  # fmt: skip
+
+
+def _token_days() -> list[tuple[str, str]]:
+    longest = in_force().token_days
+    found = [choice for choice in TOKEN_DAYS if int(choice[0]) <= longest]
+    return found or [(str(longest), f"In {longest} days")]
 
 
 def _find(found: ServiceAccounts, identifier: str) -> ServiceAccountRow:

@@ -16,11 +16,12 @@ from . import (
     second_factor,
     sign_in,
     sign_up,
+    single_sign_on,
     unlock,
 )
 
 _MODULES = (
-    sign_up, sign_in, passkey_sign_in, binding, reset, unlock, second_factor, passkeys, devices, profile, people, email,
-    recovery, recovery_review,
+    sign_up, sign_in, passkey_sign_in, single_sign_on, binding, reset, unlock, second_factor, passkeys, devices,
+    profile, people, email, recovery, recovery_review,
 )  # fmt: skip
 OPERATIONS = tuple(item for module in _MODULES for item in operations_of(module))

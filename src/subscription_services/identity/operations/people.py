@@ -13,11 +13,12 @@ from sqlalchemy import update
 from subscription_services.identity import model, passwords
 from subscription_services.identity.addresses import kept_for
 from subscription_services.identity.configured import rules
-from subscription_services.identity.errors import AddressTaken, LinkUsed
+from subscription_services.identity.errors import AddressTaken, LinkUsed, SignOnRequired
 from subscription_services.identity.fields import Secret, Token, clean_email
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.queries import AccountFacts, account_by_email, account_by_id, accounts
 from subscription_services.identity.sessions import open_session
+from subscription_services.identity.sign_on import sign_on_required
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
@@ -62,6 +63,8 @@ def find_person(tx: ReadTransaction, ctx: Context, request: FindPerson) -> Seen[
 
 def hash_enrolment(reading: Reading, ctx: Context, request: Enrol) -> EnrolledPassword:
     """Look at the link, then hash the password in the pool of bcrypt. Raises LinkInvalid, WeakPassword."""
+    if sign_on_required():
+        raise SignOnRequired()
     with reading() as tx:
         account = look_at_link(tx, ctx, request.token, Purpose.ENROL)
         row = account_by_id(tx, account)

@@ -12,14 +12,13 @@ from msgspec import Meta
 from sqlalchemy import update
 
 from subscription_services.identity import model, passwords
-from subscription_services.identity.addresses import end_changes
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
-from subscription_services.identity.model import Purpose, State
+from subscription_services.identity.leaving import close_for_good
+from subscription_services.identity.model import Kind
 from subscription_services.identity.queries import Profile, account_by_id, own_profile
-from subscription_services.identity.recoveries import stop_recoveries
-from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions, renew_session
+from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
@@ -32,7 +31,7 @@ from subscription_services.ledger import queries as ledger
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row, update_row
 
-from .sign_up import check_strength, end_links
+from .sign_up import check_strength
 
 OWN = (Subscriber.own, TeamMember.own)
 
@@ -161,16 +160,7 @@ def change_password(
 @operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])
 def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Change[Closed]:
     """Close one's account: sessions, password and second factor end and the address is free again."""
-    values = {"state": State.CLOSED, "email_index": None, "closed_at": ctx.now, "verifier": None}
-    tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
-    end_sessions(tx, ctx, ctx.actor.id, "account closed")
-    end_challenges(tx, ctx, ctx.actor.id)
-    for purpose in Purpose:
-        end_links(tx, ctx, ctx.actor.id, purpose)
-    end_factors(tx, ctx.actor.id)
-    end_changes(tx, ctx, ctx.actor.id)
-    stop_recoveries(tx, ctx, ctx.actor.id, "account closed")
-    tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))
+    close_for_good(tx, ctx, ctx.actor.id, Kind.SUBSCRIBER, "account closed")
     return Change(None, Closed(ctx.actor.id))
 
 

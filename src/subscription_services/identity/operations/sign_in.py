@@ -16,6 +16,7 @@ from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import (
     ChallengeEnded,
     NotVerified,
+    SignOnRequired,
     TooManyCodes,
     WrongCode,
     WrongCredentials,
@@ -32,6 +33,7 @@ from subscription_services.identity.sessions import (
     renew_session,
     use_session,
 )
+from subscription_services.identity.sign_on import sign_on_required
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
@@ -145,6 +147,9 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
         return Declined(NotVerified(), object=row.id, subject=row.id)
     if row.state != State.ACTIVE:
         return Declined(WrongCredentials(), object=row.id, subject=row.id)
+    if row.kind == model.Kind.TEAM and sign_on_required() and ctx.origin.channel != "terminal":
+        # whoever sits at the machine could turn the setting off as well
+        return Declined(SignOnRequired(), object=row.id, subject=row.id)
     if checked.fresh is not None:
         values = {"verifier": checked.fresh}
         tx.connection.execute(update(model.account).where(model.account.c.id == row.id).values(values))

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from subscription_services.identity.errors import LinkInvalid
 from subscription_services.identity.operations import people as ops
 from subscription_services.identity.passwords import SHORTEST
+from subscription_services.identity.sign_on import sign_on_required
 from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
@@ -24,9 +25,17 @@ WELCOME = notices.declare(
     "Welcome to the team",
 )  # fmt: skip
 
+BY_SIGN_ON = notices.declare(
+    "join-by-sign-on", "info",
+    "Join with single sign-on, by the button below. Your provider has to know you by the address that was invited.",
+    "Welcome to the team",
+)  # fmt: skip
+
 
 async def show_enrol(call: Call) -> Response:
     """Ask for a password; the link is used up only when it is sent."""
+    if sign_on_required():
+        return call.go("/sign-in", BY_SIGN_ON)
     token = call.query("token")
     if not token:
         return link_problem(call, LinkInvalid(), invited=True)

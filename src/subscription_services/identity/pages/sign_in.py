@@ -9,7 +9,8 @@ from starlette.responses import Response
 from subscription_services.identity.errors import ChallengeEnded, NotVerified
 from subscription_services.identity.operations import second_factor
 from subscription_services.identity.operations import sign_in as ops
-from subscription_services.kernel.actors import Anonymous
+from subscription_services.identity.sign_on import sign_on
+from subscription_services.kernel.actors import Anonymous, TeamMember
 from subscription_services.kernel.errors import DomainError, NotSignedIn, StepUpNeeded, TooMany
 from subscription_services.web import notices
 from subscription_services.web.call import Call
@@ -76,6 +77,7 @@ def show_sign_in_form(call: Call, form: FormState, status: int = 200, error: Dom
         "identity/sign_in.html", status, form=form, action=with_next("/sign-in", call.next_or(HOME)),
         passkey=with_next("/sign-in/passkey", call.next_or(HOME)),
         unverified=isinstance(error, NotVerified), waiting=isinstance(error, TooMany),
+        team=with_next("/sign-in/team", call.next_or(HOME)) if sign_on() else "",
     )  # fmt: skip
 
 
@@ -166,6 +168,7 @@ async def show_confirm_form(call: Call, form: FormState, status: int = 200) -> R
         "identity/confirm.html", status, form=form, factor=factor.on, app="authenticator" in kinds,
         passkey=with_next("/confirm/passkey", wanted) if "passkey" in kinds else "",
         action=with_next("/confirm", wanted), back=wanted,
+        team=sign_on() is not None and isinstance(call.actor, TeamMember),
     )  # fmt: skip
 
 

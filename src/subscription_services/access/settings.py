@@ -1,0 +1,38 @@
+"""The room's slice of the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from subscription_services.kernel.settings import Says, Slice
+
+from .model import LONGEST_TOKEN_DAYS
+
+
+class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What programs may be given."""
+
+    token_days: Annotated[
+        int, Meta(ge=1, le=LONGEST_TOKEN_DAYS),
+        Says("Days that a token of a service account may be valid, at most. Longer helps who finds a leaked one."),
+    ] = LONGEST_TOKEN_DAYS  # fmt: skip
+    rotation_hours: Annotated[
+        int, Meta(ge=0, le=168),
+        Says("Hours that a token which was replaced still works, so that its program can be told the new one."),
+    ] = 24  # fmt: skip
+
+
+SETTINGS = Slice("access", AccessSettings)
+_configured = [AccessSettings()]
+
+
+def configure(settings: AccessSettings) -> None:
+    """Keep the settings in force in this process; told once by app.py."""
+    _configured[:] = [settings]
+
+
+def in_force() -> AccessSettings:
+    return _configured[0]
