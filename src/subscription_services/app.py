@@ -50,7 +50,6 @@ from subscription_services.ledger.settings import LedgerSettings
 from subscription_services.ledger.stored import Log
 from subscription_services.ledger.trust_policy import TrustPolicy, read_policy
 from subscription_services.ledger.verify import report, verification, verify_stored, verify_with_witnesses
-from subscription_services.storage.counters import DatabaseLimiter
 from subscription_services.storage.installation import check_stamp, log_origin_of, stamp
 from subscription_services.storage.migrate import check_revision
 from subscription_services.storage.postgres import PostgresStore
@@ -99,6 +98,7 @@ class House:
     def close(self) -> None:
         """Finish what was queued, then give back files and connections."""
         self.store.close()
+        self.kernel.limiter.close()
         for pool in self.kernel.pools.values():
             pool.shutdown(wait=False)
         self.ring.close()
@@ -157,7 +157,7 @@ def _assemble(
     kernel = Kernel(
         registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,
         authority=access.HouseAuthority(), approvals=access.DatabaseApprovals(),
-        limiter=DatabaseLimiter(store, ring.for_caller("storage"), clock), clock=clock, random=random, pools=pools,
+        limiter=storage.open_limiter(house.limits_url, store, ring.for_caller("storage"), clock), clock=clock, random=random, pools=pools,
         guard=_refuse_card_numbers,
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")

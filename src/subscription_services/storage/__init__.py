@@ -1,5 +1,6 @@
 """The store: SQLCipher embedded, PostgreSQL beyond one machine; one schema, sealed columns declared once."""
 
+from .limiting import open_limiter
 from .migrate import head, migrate, revision
 from .opening import open_store
 from .prepared import Prepared
