@@ -157,8 +157,8 @@ def _assemble(
     kernel = Kernel(
         registry=registry, store=store, keys=ring, log=DatabaseEventLog(ring, Ids(clock, random)), outbox=outbox,
         authority=access.HouseAuthority(), approvals=access.DatabaseApprovals(),
-        limiter=storage.open_limiter(house.limits_url, store, ring.for_caller("storage"), clock), clock=clock, random=random, pools=pools,
-        guard=_refuse_card_numbers,
+        limiter=storage.open_limiter(house.limits_url, store, ring.for_caller("storage"), clock),
+        clock=clock, random=random, pools=pools, guard=_refuse_card_numbers,
     )  # fmt: skip
     ring.for_caller("kernel").ensure_subject("kernel.idempotency", "kernel.idempotency")
     identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox)

@@ -77,8 +77,8 @@ class GrowingLimit:
 class SpreadLimit:
     """Recognises guesses that are spread thin: under one `key` more than `allowed` different `member`s failed.
 
-    A failure is counted afterwards; a success forgets its own member where `forgiven`. Once recognised, it lasts until no
-    new member failed for `seconds`. The log gets an event of its own (`event`), and `ctx.suspected` names `by`: the
+    A failure is counted afterwards; a success forgets its own member where `forgiven`. Once recognised, it lasts until
+    no new member failed for `seconds`. The log gets an event of its own (`event`), and `ctx.suspected` names `by`: the
     operation does the same work and then answers like any other failure, so that nobody learns that they were noticed.
     An empty key counts nothing.
     """

@@ -142,7 +142,7 @@ def client_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not urlsplit(url).hostname:
         raise SettingsError(
-            "SUBS_LIMITS_URL must be like rediss://user:password@host:port/0 (or redis, valkey, valkeys)."
+            "SUBS_LIMITS_URL must be like rediss://user:password@host:port/0; or valkeys, redis, valkey."
         )
     if SCHEMES[scheme] == "redis" and urlsplit(url).hostname not in ("localhost", "127.0.0.1", "::1"):
         raise SettingsError("SUBS_LIMITS_URL leads off this machine without TLS. Use rediss:// or valkeys://.")

@@ -94,7 +94,7 @@ class ValkeyServer:
             else:
                 client.pexpire(key, left - milliseconds)
 
-    def keys(self) -> list[bytes]:
+    def stored(self) -> list[bytes]:
         return sorted(self.ask().scan_iter())
 
 
