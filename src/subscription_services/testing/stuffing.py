@@ -7,17 +7,19 @@ browsers that the account knows and in new ones.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.model import Purpose
-from subscription_services.identity.operations.sign_in import SignIn
+from subscription_services.identity.operations.sign_in import SignIn, sign_in
 from subscription_services.identity.operations.sign_up import IssueLink, SignUp, VerifyAddress
 from subscription_services.kernel.actors import Anonymous, System
 from subscription_services.kernel.context import Origin
 from subscription_services.kernel.errors import TooMany
+from subscription_services.kernel.perform import perform
 
 if TYPE_CHECKING:
     from .world import World
@@ -39,6 +41,7 @@ class Plan:
     minutes: int = 60
     spray: bool = False
     seed: int = 5
+    at_once: int = 1
 
 
 @dataclass(slots=True)
@@ -94,24 +97,33 @@ def people(world: World, count: int) -> list[str]:
 
 def simulate(world: World, plan: Plan, known: list[str]) -> Report:
     """Carry out the plan; the clock goes through its minutes in equal steps."""
-    chance, report = random.Random(plan.seed), Report()  # noqa: S311  the same attack each time
-    seen = len(world.events("identity.stuffing_recognised"))
-    held = _held(world)
-    every = max(1, plan.tries // plan.owners) if plan.owners else plan.tries + 1
-    attempts = -(-plan.tries // plan.accounts)
-    for number, (account, attempt) in enumerate(_list(plan, chance)):
-        right = account < plan.leaked and attempt == account // plan.sources % attempts and not plan.spray
-        tried = password(account) if right else WRONG if plan.spray else f"{WRONG} {account} {attempt}"
-        report.right_in_the_list += right
-        source = Origin(_source((account + attempt) % plan.sources), "attacker")
-        _attack(world, report, source, SignIn(email(account), tried))
-        if number % every == every - 1:
-            _owner(world, plan, report, known, chance.randrange(plan.accounts), number // every)
-        world.clock.advance(seconds=plan.minutes * 60 / plan.tries)
+    report = Report()
+    seen, held = len(world.events("identity.stuffing_recognised")), _held(world)
+    world.run(_attacked(world, plan, report, known))
     report.held = _held(world) - held
     found = world.events("identity.stuffing_recognised")[seen:]
     report.recognised = [str(event.details["recognised"]) for event in found]
     return report
+
+
+async def _attacked(world: World, plan: Plan, report: Report, known: list[str]) -> None:
+    chance = random.Random(plan.seed)  # noqa: S311  the same attack each time
+    attempts = -(-plan.tries // plan.accounts)
+    every = max(1, plan.tries // plan.owners)
+    tries = _list(plan, chance)
+    for start in range(0, len(tries), plan.at_once):
+        under_way = []
+        for number, (account, attempt) in enumerate(tries[start : start + plan.at_once], start):
+            right = account < plan.leaked and attempt == account // plan.sources % attempts and not plan.spray
+            tried = password(account) if right else WRONG if plan.spray else f"{WRONG} {account} {attempt}"
+            report.right_in_the_list += right
+            source = Origin(_source((account + attempt) % plan.sources), "attacker")
+            under_way.append(_enter(world, report, source, SignIn(email(account), tried)))
+            if number % every == every - 1:
+                owner = chance.randrange(plan.accounts)
+                under_way.append(_owner(world, plan, report, known[owner], owner, number // every))
+        await asyncio.gather(*under_way)
+        world.clock.advance(seconds=plan.at_once * plan.minutes * 60 / plan.tries)
 
 
 def _list(plan: Plan, chance: random.Random) -> list[tuple[int, int]]:
@@ -124,10 +136,10 @@ def _list(plan: Plan, chance: random.Random) -> list[tuple[int, int]]:
     return found[: plan.tries]
 
 
-def _attack(world: World, report: Report, origin: Origin, request: SignIn) -> None:
+async def _enter(world: World, report: Report, origin: Origin, request: SignIn) -> None:
     report.tries += 1
     try:
-        world.do("identity.sign_in", STRANGER, request, origin=origin)
+        await perform(world.house.kernel, sign_in, STRANGER, request, origin=origin)
         report.let_through += 1
     except WrongCredentials:
         report.answered_wrong += 1
@@ -135,17 +147,16 @@ def _attack(world: World, report: Report, origin: Origin, request: SignIn) -> No
         report.waited += 1
 
 
-def _owner(world: World, plan: Plan, report: Report, known: list[str], account: int, turn: int) -> None:
+async def _owner(world: World, plan: Plan, report: Report, known: str, account: int, turn: int) -> None:
     """In turns: a known browser; a known one after one wrong password; a new one elsewhere; a known and a new one
     behind the address of an attacker."""
     manner, beside = turn % 5, _source(turn % plan.sources)
-    device = "" if manner in (2, 4) else known[account]
-    address = beside if manner > 2 else f"198.18.{turn >> 8 & 255}.{turn & 255}"
-    origin = Origin(address, "owner")
+    device = "" if manner in (2, 4) else known
+    origin = Origin(beside if manner > 2 else f"198.18.{turn >> 8 & 255}.{turn & 255}", "owner")
     if manner == 1:
-        _attack(world, Report(), origin, SignIn(email(account), "typed it wrong, once", device))
+        await _enter(world, Report(), origin, SignIn(email(account), "typed it wrong, once", device))
     mine = Report()
-    _attack(world, mine, origin, SignIn(email(account), password(account), device))
+    await _enter(world, mine, origin, SignIn(email(account), password(account), device))
     if manner == 4:
         report.beside, report.beside_refused = report.beside + 1, report.beside_refused + 1 - mine.let_through
     else:
