@@ -78,11 +78,12 @@ def sides() -> Iterator[tuple[Side, Side]]:
         yield ours, _theirs(Path(folder), ours.certificate)
 
 
-def _ours(folder: Path) -> Side:
+def _ours(folder: Path, **settings: str) -> Side:
     https, http = choose_port("127.0.0.1", 0), choose_port("127.0.0.1", 0)
     environment = environment_of(
-        folder / "data", SUBS_PROCESSES=str(PROCESSES), SUBS_HTTPS_PORT=str(https), SUBS_HTTP_PORT=str(http)
-    )
+        folder / "data", SUBS_PROCESSES=str(PROCESSES), SUBS_HTTPS_PORT=str(https), SUBS_HTTP_PORT=str(http),
+        **settings,
+    )  # fmt: skip
     with opened(environment) as house:
         certificate = app.certificate(house.settings.of(HouseSettings)).certificate
         cookie = f"__Host-session={asyncio.run(_signed_in(house))}"

@@ -32,3 +32,5 @@ class Context:
     origin: Origin
     correlation_id: str
     idempotency_key: str | None = None
+    suspected: tuple[str, ...] = ()
+    """Which limits on spread guesses recognised this use: it must fail like any other, whatever it brings."""

@@ -73,6 +73,28 @@ class GrowingLimit:
     key: Callable[[Keys, Context, Any], str]
 
 
+@dataclass(frozen=True, slots=True)
+class SpreadLimit:
+    """Recognises guesses that are spread thin: under one `key` more than `allowed` different `member`s failed.
+
+    A failure is counted afterwards; a success forgets its own member where `forgiven`. Once recognised, it lasts until
+    no new member failed for `seconds`. The log gets an event of its own (`event`), and `ctx.suspected` names `by`: the
+    operation does the same work and then answers like any other failure, so that nobody learns that they were noticed.
+    An empty key counts nothing.
+    """
+
+    allowed: int
+    seconds: int
+    by: str
+    event: str
+    key: Callable[[Keys, Context, Any], str]
+    member: Callable[[Keys, Context, Any], str]
+    forgiven: bool = True
+
+
+AnyLimit = Limit | GrowingLimit | SpreadLimit
+
+
 class Need(Protocol):
     """A condition beyond permission; raises a Refusal that says what to do."""
 
@@ -143,7 +165,7 @@ class Operation:
     name: str
     by: tuple[Permission, ...]
     needs: tuple[Need, ...]
-    limits: tuple[Limit | GrowingLimit, ...]
+    limits: tuple[AnyLimit, ...]
     subject: SubjectOf
     prepare: Prepared | None
     idempotent: bool
@@ -173,7 +195,7 @@ def operation(
     *,
     by: Sequence[Permission],
     needs: Sequence[Need] = (),
-    limits: Sequence[Limit | GrowingLimit] = (),
+    limits: Sequence[AnyLimit] = (),
     subject: SubjectOf | None = None,
     prepare: Prepared | None = None,
     idempotent: bool = True,

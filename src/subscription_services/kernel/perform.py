@@ -97,7 +97,7 @@ async def perform(
         if values and kernel.guard is not None and not isinstance(actor, System):
             _guard(kernel.guard, values)
         if operation.limits:
-            await limits.spend(kernel, operation, ctx, checked)
+            ctx = await limits.spend(kernel, operation, ctx, checked)
         claimed = authorise.claimed_standing(ctx)
         authorise.permit(operation, ctx, claimed)
         authorise.check_needs(operation, ctx, claimed)
@@ -109,6 +109,8 @@ async def perform(
         await _record_failure(kernel, operation, ctx, error, request)
         raise
     if outcome.error is not None:
+        if found := await limits.failed(kernel, operation, ctx, checked):
+            await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, found))
         raise outcome.error
     if operation.limits:
         await limits.forgive(kernel, operation, ctx, checked)

@@ -17,7 +17,7 @@ from .deferred import Look
 from .errors import DomainError, Refusal, SubjectErased
 from .events import Detail, Event, Outcome
 from .ids import PATTERN, kind
-from .operations import Change, Declined, Operation, Seen
+from .operations import Change, Declined, Operation, Seen, SpreadLimit
 from .ports import Keys
 
 REFUSALS_A_MINUTE = 20
@@ -165,6 +165,19 @@ class Refusals:
             for (source, _), count in over.items()
             if count > REFUSALS_A_MINUTE
         ]
+
+
+def spread_event(keys: Keys, ctx: Context, limit: SpreadLimit) -> Event:
+    """Spread guesses were recognised. Says by what and from where, never with which password or at whose account."""
+    identifier, address = ctx.ids.new("evt"), ctx.origin.address
+    period = f"origin:{ctx.now:%Y-%m}"
+    return Event(
+        id=identifier, at=ctx.now, action=limit.event, outcome=Outcome.REFUSED, actor_kind="anonymous",
+        actor="anonymous", reason="spread-guesses", correlation=ctx.correlation_id,
+        details={"recognised": limit.by, "failed": limit.allowed + 1, "minutes": limit.seconds // 60},
+        sealed=_seal(keys, period, identifier, {"address": address} if address else {}), sealed_for=period,
+        origin_index=keys.blind_index("ledger.origin", address).hex() if address else "",
+    )  # fmt: skip
 
 
 def _flood_event(keys: Keys, ctx: Context, source: str, count: int) -> Event:

@@ -30,6 +30,7 @@ CREATE, READ, UPDATE, DELETE = 1, 2, 3, 4
 _ACTIONS: dict[str, tuple[int, int]] = {
     "identity.sign_in": (AUTHENTICATION, 1), "identity.sign_in_code": (AUTHENTICATION, 1),
     "identity.confirm_it_is_me": (AUTHENTICATION, OTHER), "identity.touch_session": (AUTHENTICATION, OTHER),
+    "identity.stuffing_recognised": (AUTHENTICATION, OTHER),
     "identity.sign_out": (AUTHENTICATION, 2), "identity.end_session": (AUTHENTICATION, 2),
     "identity.end_other_sessions": (AUTHENTICATION, 2),
     "identity.sign_up": (ACCOUNT_CHANGE, 1), "identity.create_probe": (ACCOUNT_CHANGE, 1),
@@ -55,6 +56,7 @@ _ACTIONS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 _CREATING = ("create", "add", "start", "open", "issue", "subscribe", "declare", "record", "receive", "export", "refund")
 _DELETING = ("delete", "remove", "end", "close", "cancel", "revoke", "destroy", "prune", "tidy", "erase", "finish")
+_MEDIUM = {"monitoring.record_unclean_stop", "monitoring.record_part_ended", "identity.stuffing_recognised"}
 _USER_TYPES = {"subscriber": 1, "team-member": 2, "system": 3, "service-account": 4}
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -125,8 +127,8 @@ def _activity(action: str, product: Product) -> int:
 
 
 def _severity(event: Event) -> int:
-    """Informational (1) for what went well; Low (2) for what did not; Medium (3) for an end without a stop."""
-    if event.action in ("monitoring.record_unclean_stop", "monitoring.record_part_ended"):
+    """Informational (1) for what went well; Low (2) for what did not; Medium (3) for what is an alarm."""
+    if event.action in _MEDIUM:
         return 3
     return 1 if event.outcome is Outcome.SUCCESS else 2
 

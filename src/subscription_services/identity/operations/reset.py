@@ -12,6 +12,7 @@ from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import LinkInvalid, LinkUsed
 from subscription_services.identity.fields import Email, Secret, Token
+from subscription_services.identity.known import new_device
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import account_by_id
 from subscription_services.identity.sessions import end_challenges, end_sessions
@@ -22,7 +23,7 @@ from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row
 
-from .sign_up import Accepted, Verified, check_strength, end_links, look_at_link, use_link, write_to
+from .sign_up import Accepted, check_strength, end_links, look_at_link, use_link, write_to
 
 
 class AskReset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,11 +37,19 @@ class ResetPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Secret
 
 
+class PasswordSet(msgspec.Struct, frozen=True):
+    """`device` is for the next sign-in of this browser, which is one that the account knows from now on."""
+
+    id: str
+    device: str
+
+
 @dataclass(frozen=True, slots=True)
 class ChosenPassword:
     account: str
     verifier: bytes
     looked: Mapping[str, Detail]
+    email: str
 
 
 @operation(
@@ -62,7 +71,8 @@ def hash_chosen(reading: Reading, ctx: Context, request: ResetPassword) -> Chose
         opened = open_row(tx, model.account, row)
         pepper = tx.keys.secret("identity.password", 48)
     looked = check_strength(request.password, opened["name"], opened["email"])
-    return ChosenPassword(identifier, passwords.make_verifier(pepper, request.password, rules().cost), looked)
+    verifier = passwords.make_verifier(pepper, request.password, rules().cost)
+    return ChosenPassword(identifier, verifier, looked, opened["email"])
 
 
 @operation(
@@ -71,7 +81,7 @@ def hash_chosen(reading: Reading, ctx: Context, request: ResetPassword) -> Chose
 )  # fmt: skip
 def reset_password(
     tx: Transaction, ctx: Context, request: ResetPassword, chosen: ChosenPassword
-) -> Change[Verified]:  # fmt: skip
+) -> Change[PasswordSet]:  # fmt: skip
     """Set a new password with the link of the letter; every session ends, the second factor stays."""
     identifier = use_link(tx, ctx, request.token, Purpose.RESET)
     active = update(model.account).where(model.account.c.id == identifier, model.account.c.state == State.ACTIVE)
@@ -81,4 +91,6 @@ def reset_password(
     end_sessions(tx, ctx, identifier, "password reset")
     end_challenges(tx, ctx, identifier)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=identifier))
-    return Change(None, Verified(identifier), subject=identifier, details=chosen.looked)
+    # whoever was held for stuffing, behind the address of others, gets in again from here
+    device = new_device(tx.keys, ctx.random, chosen.email)
+    return Change(None, PasswordSet(identifier, device), subject=identifier, details=chosen.looked)

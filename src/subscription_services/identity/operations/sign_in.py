@@ -141,6 +141,10 @@ def check_own_password(reading: Reading, ctx: Context, request: ConfirmItIsMe) -
 def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPassword) -> Change[SignedIn] | Declined:
     """Sign in with address and password; the answer says whether a code is due."""
     row = account_by_id(tx, checked.account) if checked.account else None
+    if ctx.suspected:
+        # looked at and counted like any other, answered as if it were wrong: whoever stuffs learns nothing any more
+        details = {"recognised": list(ctx.suspected), "password_right": checked.right}
+        return Declined(WrongCredentials(), object=checked.account, subject=checked.account, details=details)
     if row is None or not checked.right or not hmac.compare_digest(bytes(row.verifier or b""), checked.verifier):
         return Declined(WrongCredentials(), object=checked.account, subject=checked.account)
     if row.state == State.UNVERIFIED:

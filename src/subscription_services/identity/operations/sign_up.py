@@ -138,24 +138,26 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
     address = clean_email(request.email)
     found = account_by_email(tx, address)
     answer = Accepted(browser=new_device(tx.keys, ctx.random, address, BEGUN))
-    if found is not None and found.state != State.UNVERIFIED:
-        tx.outbox.add(SendLetter(letter="identity.already_registered", account=found.id))
-        return Change(None, answer, object=found.id, subject=found.id, details={"known": True, **hashed.looked})
-    if found is None and (kept := kept_for(tx, ctx, address)) is not None:
+    if (kept := kept_for(tx, ctx, address)) is not None and found is None:
+        # somebody may still take this address back
         tx.outbox.add(SendLetter(letter="identity.address_kept", account=kept.account, values={"change": kept.id}))
-        details = {"known": True, **hashed.looked}
-        return Change(None, answer, object=kept.account, subject=kept.account, details=details)
-    if found is not None:
-        # nobody has proved this address yet: the newest attempt counts and earlier links end
-        update_row(tx, model.account, {"id": found.id}, {"name": clean_name(request.name), "verifier": hashed.verifier})
-        identifier = str(found.id)
-        end_links(tx, ctx, identifier, Purpose.VERIFY)
-    else:
-        identifier = add_account(
-            tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier
-        )
-    tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier))
-    return Change(None, answer, object=identifier, subject=identifier, details=hashed.looked)
+        facts = {"known": True, **hashed.looked}
+        return Change(None, answer, object=kept.account, subject=kept.account, details=facts)
+    # each statement for any address, so that neither the time nor the load of the store tells which it is: where the
+    # address has an account, nothing is inserted; where it was proved, or there is none, nothing is updated
+    fresh = add_account(
+        tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier, if_free=True
+    )
+    identifier = fresh if found is None else str(found.id)
+    # nobody has proved this address yet: the newest attempt counts and earlier links end
+    changes = {"name": clean_name(request.name) or address, "verifier": hashed.verifier}
+    update_row(tx, model.account, {"id": identifier}, changes, model.account.c.state == State.UNVERIFIED)
+    end_links(tx, ctx, identifier, Purpose.VERIFY)
+    known = found is not None and found.state != State.UNVERIFIED
+    letter = "identity.already_registered" if known else "identity.verify_address"
+    tx.outbox.add(SendLetter(letter=letter, account=identifier))
+    details: dict[str, Detail] = {"known": True} if known else {}
+    return Change(None, answer, object=identifier, subject=identifier, details={**details, **hashed.looked})
 
 
 @operation(
@@ -259,9 +261,11 @@ def write_to(tx: Transaction, email: str, state: State, letter: str) -> Change[A
 
 def add_account(
     tx: Transaction, ctx: Context, email: str, name: str, kind: Kind, state: State, verifier: bytes | None,
-    *, probe: bool = False,
+    *, probe: bool = False, if_free: bool = False,
 ) -> str:  # fmt: skip
-    """Insert an account with a key of its own. Returns its id. Raises BadAddress."""
+    """Insert an account with a key of its own; `if_free` only where the address is. Returns its id.
+
+    Raises BadAddress."""
     identifier = ctx.ids.new("acc")
     address = clean_email(email)
     tx.keys.ensure_subject(identifier)
@@ -272,6 +276,7 @@ def add_account(
             "email_index": email_index(tx.keys, address), "verifier": verifier, "probe": probe,
             "created_at": ctx.now, "verified_at": ctx.now if state == State.ACTIVE else None,
         },
+        unless="email_index" if if_free else "",
     )  # fmt: skip
     return identifier
 

@@ -16,6 +16,7 @@ from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
 
 from .account import strength_of
+from .cookies import keep_device
 from .sign_up import LINK_ERRORS
 
 RESET = notices.declare("password-reset", "success", "Your new password is set. Sign in with it.")
@@ -58,7 +59,9 @@ async def reset(call: Call) -> Response:
             if 20 <= len(token) <= 100
             else _problem(call, LinkInvalid())
         )
-    return call.go("/sign-in", RESET)
+    response = call.go("/sign-in", RESET)
+    keep_device(response, done.answer.device)
+    return response
 
 
 def _form(call: Call, form: FormState, token: str, status: int = 200, strength: Strength | None = None) -> Response:
