@@ -16,6 +16,8 @@ from subscription_services.kernel.limits import source_of
 from subscription_services.kernel.operations import GrowingLimit, Limit
 from subscription_services.kernel.ports import Keys
 
+from .errors import BadAddress
+from .fields import clean_email
 from .queries import email_index
 
 WAITS = (15, 60, 300, 900, 3600)
@@ -59,6 +61,16 @@ def _unknown(of: Callable[[Any], str]) -> Callable[[Keys, Context, Any], str]:
     return key
 
 
+def _mailbox(keys: Keys, ctx: Context, request: Any) -> str:
+    """One mailbox, however its address is written (Unicode or ASCII domain, wide letters, case)."""
+    try:
+        return clean_email(request.email).casefold()
+    except BadAddress:
+        return str(request.email).casefold()
+
+
+LETTERS_AN_HOUR = Limit(5, 3600, "email", _mailbox)
+"""What strangers can have sent to one mailbox, of each kind."""
 SIGN_IN_LIMITS = (
     Limit(60, 900, "address"), Limit(300, 900, "block"), Limit(6000, 900, "all"),
     GrowingLimit(FREE, WAITS, QUIET, "account and browser or address", _who_tries),

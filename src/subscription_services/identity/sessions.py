@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.transaction import Transaction
@@ -38,6 +38,21 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
     }  # fmt: skip
     tx.connection.execute(model.binding.insert().values(bound))
     return identifier, token
+
+
+def hold_account(tx: Transaction, identifier: str) -> Row[Any] | None:
+    """The account, held until the end of the transaction: signing in, counting codes and setting a new password come
+    one after the other. Else a sign-in with the old password could open a session just behind the reset that ended
+    all others, and codes tried at once would all be the last one allowed. Hold it before any other row."""
+    mine = select(model.account).where(model.account.c.id == identifier)
+    return tx.connection.execute(mine.with_for_update()).one_or_none()
+
+
+def replace_session(tx: Transaction, ctx: Context, token: str) -> bool:
+    """End the session that the browser had before it signed in anew. Says whether there was one."""
+    mine = (model.session.c.digest == digest(token), model.session.c.ended_at.is_(None))
+    values = {"ended_at": ctx.now, "end_reason": "signed in anew"}
+    return bool(token) and tx.connection.execute(update(model.session).where(*mine).values(values)).rowcount == 1
 
 
 def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor: bool) -> str:

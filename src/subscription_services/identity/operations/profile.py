@@ -141,6 +141,7 @@ def change_password(
     session = getattr(ctx.actor, "session", "")
     end_sessions(tx, ctx, ctx.actor.id, "password changed", model.session.c.id != session)
     end_challenges(tx, ctx, ctx.actor.id)
+    end_links(tx, ctx, ctx.actor.id, Purpose.RESET)
     factor = bool(getattr(ctx.actor, "second_factor", False))
     token = renew_session(tx, ctx, session, second_factor=factor)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))

@@ -11,6 +11,7 @@ from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import LinkInvalid, LinkUsed
 from subscription_services.identity.fields import Email, Secret, Token
+from subscription_services.identity.known import LETTERS_AN_HOUR
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import account_by_id
 from subscription_services.identity.sessions import end_challenges, end_sessions
@@ -42,7 +43,7 @@ class ChosenPassword:
 
 @operation(
     "identity.ask_reset", by=[Public("who forgot the password cannot sign in")],
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email"), Limit(2000, 3600, "all")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR, Limit(2000, 3600, "all")],
 )  # fmt: skip
 def ask_reset(tx: Transaction, ctx: Context, request: AskReset) -> Change[Accepted]:
     """Send a link for a new password to a proved address; answer and work are the same for any address."""

@@ -19,21 +19,33 @@ from subscription_services.identity.errors import (
     WrongCode,
     WrongCredentials,
 )
-from subscription_services.identity.fields import Code, Device, Email, Id, Secret, Token
-from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
+from subscription_services.identity.fields import Code, Device, Earlier, Email, Id, Secret, Token
+from subscription_services.identity.known import FREE, QUIET, SIGN_IN_LIMITS, WAITS, device_of, new_device
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
 from subscription_services.identity.sessions import (
     end_challenges,
     end_sessions,
+    hold_account,
     open_session,
     renew_session,
+    replace_session,
     use_session,
 )
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
+from subscription_services.kernel.operations import (
+    Change,
+    Declined,
+    GrowingLimit,
+    Limit,
+    Prepared,
+    Public,
+    SystemOnly,
+    operation,
+)
+from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row
@@ -45,11 +57,13 @@ OWN = (Subscriber.own, TeamMember.own)
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`device` is what an earlier sign-in of this browser answered, if it kept it."""
+    """`device` is what an earlier sign-in of this browser answered, if it kept it; the session of the token in
+    `replaces`, which it had until now, ends."""
 
     email: Email
     password: Secret
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class SignInCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +72,7 @@ class SignInCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenge: Token
     code: Code
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class SignOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +122,11 @@ class CheckedPassword:
 _decoys: dict[int, bytes] = {}
 
 
+def _session(keys: Keys, ctx: Context, request: ConfirmItIsMe) -> str:
+    """Whoever came by a session guesses no faster in it than at the door."""
+    return str(getattr(ctx.actor, "session", ""))
+
+
 def check_password(reading: Reading, ctx: Context, request: SignIn) -> CheckedPassword:
     """The same work whether or not the account exists."""
     with reading() as tx:
@@ -132,7 +152,7 @@ def check_own_password(reading: Reading, ctx: Context, request: ConfirmItIsMe) -
 )  # fmt: skip
 def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPassword) -> Change[SignedIn] | Declined:
     """Sign in with address and password; the answer says whether a code is due."""
-    row = account_by_id(tx, checked.account) if checked.account else None
+    row = hold_account(tx, checked.account) if checked.account else None
     if row is None or not checked.right or not hmac.compare_digest(bytes(row.verifier or b""), checked.verifier):
         return Declined(WrongCredentials(), object=checked.account, subject=checked.account)
     if row.state == State.UNVERIFIED:
@@ -145,11 +165,12 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
     if has_second_factor(tx.connection, row.id):
         return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "password"})
     device, known = _recognise(tx, ctx, row, request.device)
+    replaced = replace_session(tx, ctx, request.replaces)
     identifier, token = open_session(tx, ctx, row.id, second_factor=False)
     return Change(
         None, SignedIn(identifier, token=token, device=device), subject=row.id,
         actor=_actor(row, identifier, ctx, False),
-        details={"step": "done", "rehashed": checked.fresh is not None, "known_browser": known},
+        details={"step": "done", "rehashed": checked.fresh is not None, "known_browser": known, "replaced": replaced},
     )  # fmt: skip
 
 
@@ -159,9 +180,10 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
 )  # fmt: skip
 def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[SignedIn] | Declined:
     """Finish signing in with a code of the second factor; a code works once, wrong ones are counted."""
-    row = tx.connection.execute(
-        select(model.challenge).where(model.challenge.c.digest == digest(request.challenge)).with_for_update()
-    ).one_or_none()
+    wanted = select(model.challenge).where(model.challenge.c.digest == digest(request.challenge))
+    begun = tx.connection.execute(wanted).one_or_none()
+    account = hold_account(tx, begun.account) if begun is not None else None
+    row = tx.connection.execute(wanted.with_for_update()).one_or_none()
     if row is None or row.used_at is not None or row.expires_at <= ctx.now or row.tries >= TRIES:
         return Declined(ChallengeEnded(), subject=row.account if row else "", object=row.id if row else "")
     if _wrong_codes(tx, ctx, row.account) >= WRONG_CODES_AN_HOUR:
@@ -176,14 +198,14 @@ def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[S
             tx.outbox.add(SendLetter(letter="identity.codes_refused", account=row.account))
         return Declined(WrongCode(fields={"code": WrongCode.message}), object=row.id, subject=row.account)
     tx.connection.execute(update(model.challenge).where(mine).values(used_at=ctx.now))
-    account = account_by_id(tx, row.account)
     if account is None or account.state != State.ACTIVE:
         return Declined(ChallengeEnded(), object=row.id, subject=row.account)
     device, known = _recognise(tx, ctx, account, request.device)
+    replaced = replace_session(tx, ctx, request.replaces)
     identifier, token = open_session(tx, ctx, row.account, second_factor=True)
     return Change(
         None, SignedIn(identifier, token=token, device=device), subject=row.account,
-        details={"by": how, "known_browser": known},
+        details={"by": how, "known_browser": known, "replaced": replaced},
         actor=_actor(account, identifier, ctx, True),
     )  # fmt: skip
 
@@ -205,7 +227,7 @@ def touch_session(tx: Transaction, ctx: Context, request: TouchSession) -> Chang
 
 @operation(
     "identity.confirm_it_is_me", by=OWN, idempotent=False, prepare=Prepared(check_own_password, "bcrypt"),
-    limits=[Limit(10, 900, "actor")],
+    limits=[Limit(10, 900, "actor"), GrowingLimit(FREE, WAITS, QUIET, "session", _session)],
 )  # fmt: skip
 def confirm_it_is_me(
     tx: Transaction, ctx: Context, request: ConfirmItIsMe, checked: CheckedPassword

@@ -25,6 +25,7 @@ from .cookies import (
     keep_challenge,
     keep_device,
     keep_session,
+    session_of,
 )
 
 SIGNED_OUT = notices.declare("signed-out", "success", "You are signed out.")
@@ -50,7 +51,7 @@ async def show_sign_in(call: Call) -> Response:
 
 async def sign_in(call: Call) -> Response:
     """Check the password; then the session, or the code first."""
-    done = await call.submit(ops.sign_in, secrets={"password"}, given={"device": device_of(call.request)})
+    done = await call.submit(ops.sign_in, secrets={"password"}, given=_before(call))
     if done.form is not None:
         return _form(call, done.form, done.status, done.error)
     wanted = call.next_or(HOME)
@@ -63,6 +64,11 @@ async def sign_in(call: Call) -> Response:
     offer_binding(call, response, done.answer.token)
     keep_device(response, done.answer.device)
     return response
+
+
+def _before(call: Call) -> dict[str, str]:
+    """What this browser kept of earlier sign-ins."""
+    return {"device": device_of(call.request), "replaces": session_of(call.request)}
 
 
 def _form(call: Call, form: FormState, status: int = 200, error: DomainError | None = None) -> Response:
@@ -85,7 +91,7 @@ async def sign_in_code(call: Call) -> Response:
     challenge = challenge_of(call.request)
     if not 20 <= len(challenge) <= 100:
         return _start_again(call, wanted)
-    given = {"challenge": challenge, "device": device_of(call.request)}
+    given = {"challenge": challenge, **_before(call)}
     done = await call.submit(ops.sign_in_code, secrets={"code"}, given=given)
     if isinstance(done.error, ChallengeEnded):
         return _start_again(call, wanted)
