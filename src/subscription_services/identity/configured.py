@@ -8,6 +8,7 @@ from datetime import timedelta
 from subscription_services.kernel.errors import SettingsError
 
 from .passwords import MINIMUM_COST, calibrate
+from .places import use_places
 from .settings import IdentitySettings
 
 
@@ -29,10 +30,12 @@ _rules: list[Rules] = []
 
 
 def configure(settings: IdentitySettings, *, sandbox: bool) -> None:
-    """Choose the work factor and keep the limits. Raises SettingsError for a factor below 12 outside a sandbox."""
+    """Choose the work factor and keep the limits. Raises SettingsError for a factor below 12 outside a sandbox,
+    StartError for a database of places that cannot be read."""
     cost = settings.bcrypt_cost or calibrate(settings.bcrypt_target_ms)
     if cost < MINIMUM_COST and not sandbox:
         raise SettingsError(f"SUBS_IDENTITY_BCRYPT_COST must be {MINIMUM_COST} or more.")
+    use_places(settings.places)
     _rules[:] = [
         Rules(
             max(cost, 4), timedelta(minutes=settings.idle_minutes),

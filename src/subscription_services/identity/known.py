@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from subscription_services.kernel.clock import Random
@@ -33,10 +34,20 @@ DEVICE, BEGUN = "identity.device", "identity.sign-up"
 """A browser that signed in; a browser that began an account, whose address nobody had proved yet."""
 
 
-def new_device(keys: Keys, random: Random, email: str, purpose: str = DEVICE) -> str:
-    """A cookie for a browser that has just proved itself for this address, or begun an account with it."""
-    nonce = random(16).hex()
+def new_device(
+    keys: Keys, random: Random, email: str, purpose: str = DEVICE, now: datetime | None = None
+) -> str:  # fmt: skip
+    """A cookie for a browser that has just proved itself for this address, or begun an account with it.
+
+    `now` stands in it, for `made_before`."""
+    nonce = f"{int(now.timestamp()) if now else 0:x}-{random(16).hex()}"
     return f"{nonce}.{_mac(keys, purpose, nonce, email)}"
+
+
+def made_before(device: str, moment: datetime | None) -> bool:
+    """Whether a known browser's cookie (as `device_of` answers it) is older than that moment."""
+    text = device.partition("-")[0]
+    return moment is not None and int(text, 16) < int(moment.timestamp())
 
 
 def device_of(keys: Keys, email: str, cookie: str, purpose: str = DEVICE) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from sqlalchemy import select
+
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.mail import Letter, LetterKind, SiteFacts
 from subscription_services.storage import open_row
 
-from .model import Purpose, State, account
+from .browsers import browser_in_words
+from .model import Purpose, State, account, session
 from .operations.sign_up import IssueLink, issue_link
+from .places import near
 from .queries import account_by_id
 
 ACTOR = System("identity.letters")
@@ -62,6 +66,25 @@ def _told(subject: str, text: str) -> Compose:
         return Letter(found[0], subject, f"Hello {found[1]},\n\n{body}\n\n{site.product}\n{site.contact}\n")
 
     return compose
+
+
+async def _new_device(kernel: Kernel, site: SiteFacts, about: str, values: Mapping[str, str]) -> Letter | None:
+    """Tells of a sign-in from a browser that was not known: which, and roughly from where."""
+    keys = kernel.keys.for_caller("identity")
+
+    def read(connection: object) -> tuple[str, str]:
+        tx = ReadTransaction(connection, keys)  # type: ignore[arg-type]  # the store hands its own connection
+        mine = (session.c.id == values.get("session", ""), session.c.account == about)
+        row = tx.connection.execute(select(session).where(*mine)).one_or_none()
+        opened = {} if row is None else open_row(tx, session, row)
+        return browser_in_words(opened.get("user_agent", "")), near(opened.get("address", ""))
+
+    browser, place = await kernel.store.read(read)
+    text = (
+        "somebody (perhaps you) signed in to your account from a browser that was not used before:\n\n"
+        f"{browser}, {place}\n\n{_NOT_YOU}"
+    )
+    return await _told("A new sign-in to your account", text)(kernel, site, about, values)
 
 
 _NOT_YOU = (
@@ -115,12 +138,7 @@ LETTERS = (
         "identity.password_changed",
         _told("Your password was changed", f"the password of your account was changed.\n\n{_NOT_YOU}"),
     ),
-    LetterKind(
-        "identity.new_device",
-        _told("A new sign-in to your account",
-              "somebody (perhaps you) signed in to your account from a browser that was not used before.\n\n"
-              f"{_NOT_YOU}"),
-    ),
+    LetterKind("identity.new_device", _new_device),
     LetterKind(
         "identity.codes_refused",
         _told("Somebody knows your password",

@@ -15,7 +15,7 @@ from . import model
 from .bindings import network_of, offer_of
 from .configured import rules
 from .model import Held
-from .queries import idle_of
+from .queries import idle_of, longest_of
 from .tokens import digest, new_token
 
 
@@ -29,7 +29,8 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
             "id": identifier, "account": account, "digest": digest(token), "user_agent": ctx.origin.user_agent,
             "address": ctx.origin.address, "second_factor": second_factor, "created_at": ctx.now,
             "signed_in_at": ctx.now, "last_used_at": ctx.now,
-            "idle_until": ctx.now + idle_of_account(tx, account, held), "ends_at": ctx.now + rules().absolute,
+            "idle_until": ctx.now + idle_of_account(tx, account, held),
+            "ends_at": ctx.now + longest_of_account(tx, account),
         },
     )  # fmt: skip
     bound = {
@@ -83,6 +84,12 @@ def idle_of_account(tx: Transaction, account: str, held: str) -> timedelta:
     chosen = select(model.account.c.idle_minutes).where(model.account.c.id == account)
     idle = idle_of(tx.connection.execute(chosen).scalar())
     return min(idle, rules().keyless_idle) if held == Held.NETWORK else idle
+
+
+def longest_of_account(tx: Transaction, account: str) -> timedelta:
+    """How long the account's sessions may last however much they are used."""
+    chosen = select(model.account.c.session_hours).where(model.account.c.id == account)
+    return longest_of(tx.connection.execute(chosen).scalar())
 
 
 def _offer(tx: Transaction, ctx: Context, token: str) -> dict[str, Any]:

@@ -51,6 +51,10 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_minutes: Annotated[
         int, Meta(ge=1, le=60), Says("How long a sign-in waits for its second factor.")
     ] = 10  # fmt: skip
+    places: Annotated[
+        str,
+        Says("Path of a database of places (MaxMind DB, .mmdb): devices and letters then say roughly where."),
+    ] = ""
 
 
 SETTINGS = Slice("identity", IdentitySettings)

@@ -14,6 +14,7 @@ from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
+from subscription_services.identity.known import new_device
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import Profile, account_by_id, own_profile
 from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
@@ -61,10 +62,11 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
-    """`token` is the session's new token; a secret."""
+    """`token` is the session's new token; a secret. `device` marks this browser as known, the others are no more."""
 
     id: str
     token: str
+    device: str = ""
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -93,6 +95,7 @@ class NewPassword:
     checked: bytes
     right: bool
     fresh: bytes
+    email: str
 
 
 @operation("identity.profile", by=OWN)
@@ -121,7 +124,8 @@ def hash_new_password(reading: Reading, ctx: Context, request: ChangePassword) -
         opened = open_row(tx, model.account, row)
     check_strength(request.password, opened["name"], opened["email"])
     right = passwords.matches(pepper, request.current, bytes(row.verifier))
-    return NewPassword(bytes(row.verifier), right, passwords.make_verifier(pepper, request.password, rules().cost))
+    fresh = passwords.make_verifier(pepper, request.password, rules().cost)
+    return NewPassword(bytes(row.verifier), right, fresh, opened["email"])
 
 
 @operation(
@@ -136,7 +140,7 @@ def change_password(
     if not made.right:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     same = update(model.account).where(model.account.c.id == ctx.actor.id, model.account.c.verifier == made.checked)
-    if tx.connection.execute(same.values(verifier=made.fresh)).rowcount != 1:
+    if tx.connection.execute(same.values(verifier=made.fresh, password_at=ctx.now)).rowcount != 1:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     session = getattr(ctx.actor, "session", "")
     end_sessions(tx, ctx, ctx.actor.id, "password changed", model.session.c.id != session)
@@ -145,7 +149,8 @@ def change_password(
     factor = bool(getattr(ctx.actor, "second_factor", False))
     token = renew_session(tx, ctx, session, second_factor=factor)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))
-    return Change(None, PasswordChanged(ctx.actor.id, token))
+    device = new_device(tx.keys, ctx.random, made.email, now=ctx.now)
+    return Change(None, PasswordChanged(ctx.actor.id, token, device))
 
 
 @operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])

@@ -72,8 +72,9 @@ def reset_password(
 ) -> Change[Verified]:  # fmt: skip
     """Set a new password with the link of the letter; every session ends, the second factor stays."""
     identifier = use_link(tx, ctx, request.token, Purpose.RESET)
+    values = {"verifier": chosen.verifier, "password_at": ctx.now}
     active = update(model.account).where(model.account.c.id == identifier, model.account.c.state == State.ACTIVE)
-    if identifier != chosen.account or tx.connection.execute(active.values(verifier=chosen.verifier)).rowcount != 1:
+    if identifier != chosen.account or tx.connection.execute(active.values(values)).rowcount != 1:
         raise LinkUsed()
     end_links(tx, ctx, identifier, Purpose.RESET)
     end_sessions(tx, ctx, identifier, "password reset")

@@ -20,7 +20,7 @@ from subscription_services.identity.errors import (
     WrongCredentials,
 )
 from subscription_services.identity.fields import Code, Device, Earlier, Email, Id, Secret, Token
-from subscription_services.identity.known import FREE, QUIET, SIGN_IN_LIMITS, WAITS, device_of, new_device
+from subscription_services.identity.known import FREE, QUIET, SIGN_IN_LIMITS, WAITS, device_of, made_before, new_device
 from subscription_services.identity.model import State
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
 from subscription_services.identity.sessions import (
@@ -164,9 +164,9 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
         tx.connection.execute(update(model.account).where(model.account.c.id == row.id).values(values))
     if has_second_factor(tx.connection, row.id):
         return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "password"})
-    device, known = _recognise(tx, ctx, row, request.device)
     replaced = replace_session(tx, ctx, request.replaces)
     identifier, token = open_session(tx, ctx, row.id, second_factor=False)
+    device, known = _recognise(tx, ctx, row, request.device, identifier)
     return Change(
         None, SignedIn(identifier, token=token, device=device), subject=row.id,
         actor=_actor(row, identifier, ctx, False),
@@ -200,9 +200,9 @@ def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[S
     tx.connection.execute(update(model.challenge).where(mine).values(used_at=ctx.now))
     if account is None or account.state != State.ACTIVE:
         return Declined(ChallengeEnded(), object=row.id, subject=row.account)
-    device, known = _recognise(tx, ctx, account, request.device)
     replaced = replace_session(tx, ctx, request.replaces)
     identifier, token = open_session(tx, ctx, row.account, second_factor=True)
+    device, known = _recognise(tx, ctx, account, request.device, identifier)
     return Change(
         None, SignedIn(identifier, token=token, device=device), subject=row.account,
         details={"by": how, "known_browser": known, "replaced": replaced},
@@ -246,15 +246,18 @@ def confirm_it_is_me(
     return Change(None, SignedIn(session, token=token))
 
 
-def _recognise(tx: Transaction, ctx: Context, row: Any, device: str) -> tuple[str, bool]:
-    """The browser's cookie and whether the account knew it; a letter tells of one that it did not know."""
+def _recognise(tx: Transaction, ctx: Context, row: Any, device: str, session: str) -> tuple[str, bool]:
+    """The browser's cookie and whether the account knew it; a letter tells of one that it did not know.
+
+    Who signed in before the password was replaced may be why it was: they are known no more."""
     email = open_row(tx, model.account, row)["email"]
-    if device_of(tx.keys, email, device):
+    nonce = device_of(tx.keys, email, device)
+    if nonce and not made_before(nonce, row.password_at):
         return device, True
-    used = select(model.session.c.id).where(model.session.c.account == row.id).limit(1)
-    if tx.connection.execute(used).first() is not None:
-        tx.outbox.add(SendLetter(letter="identity.new_device", account=row.id))
-    return new_device(tx.keys, ctx.random, email), False
+    others = (model.session.c.account == row.id, model.session.c.id != session)
+    if tx.connection.execute(select(model.session.c.id).where(*others).limit(1)).first() is not None:
+        tx.outbox.add(SendLetter(letter="identity.new_device", account=row.id, values={"session": session}))
+    return new_device(tx.keys, ctx.random, email, now=ctx.now), False
 
 
 def _wrong_codes(tx: Transaction, ctx: Context, account: str) -> int:

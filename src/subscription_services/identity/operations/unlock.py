@@ -52,4 +52,4 @@ def unlock(tx: Transaction, ctx: Context, request: Unlock) -> Change[Unlocked]:
     if row is None or row.state != State.ACTIVE:
         raise LinkInvalid()
     email = open_row(tx, model.account, row)["email"]
-    return Change(None, Unlocked(identifier, new_device(tx.keys, ctx.random, email)), subject=identifier)
+    return Change(None, Unlocked(identifier, new_device(tx.keys, ctx.random, email, now=ctx.now)), subject=identifier)
