@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -72,15 +72,21 @@ class Device(msgspec.Struct, frozen=True):
     place: str
 
 
+def _good(ctx: Context) -> tuple[Any, ...]:
+    """One's own sessions that are open; one that ran out must not come back because a longer time is chosen."""
+    mine = model.session.c
+    return (
+        mine.account == ctx.actor.id, mine.ended_at.is_(None), mine.ends_at > ctx.now,
+        mine.last_used_at > ctx.now - rules().idle, mine.idle_until > ctx.now,
+    )  # fmt: skip
+
+
 @operation("identity.devices", by=OWN)
 def devices(tx: ReadTransaction, ctx: Context, request: ListDevices) -> Seen[list[Device]]:
     """Every open session of one's account, the newest use first."""
     open_ones = select(model.session, model.binding.c.held).join(
         model.binding, model.binding.c.session == model.session.c.id
-    ).where(
-        model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None), model.session.c.ends_at > ctx.now,
-        model.session.c.last_used_at > ctx.now - rules().idle, model.session.c.idle_until > ctx.now,
-    )  # fmt: skip
+    ).where(*_good(ctx))  # fmt: skip
     found = []
     for row in tx.connection.execute(open_ones.order_by(model.session.c.last_used_at.desc()).limit(200)):
         opened = open_row(tx, model.session, row)
@@ -120,7 +126,7 @@ def choose_idle(tx: Transaction, ctx: Context, request: ChooseIdle) -> Change[Id
     tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
     mine = select(model.session.c.id, model.session.c.last_used_at, model.binding.c.held).join(
         model.binding, model.binding.c.session == model.session.c.id
-    ).where(model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None))  # fmt: skip
+    ).where(*_good(ctx))  # fmt: skip
     for row in tx.connection.execute(mine).all():
         until = {"idle_until": row.last_used_at + idle_of_account(tx, ctx.actor.id, row.held)}
         tx.connection.execute(update(model.session).where(model.session.c.id == row.id).values(until))
@@ -136,8 +142,8 @@ def choose_hours(tx: Transaction, ctx: Context, request: ChooseHours) -> Change[
         raise Invalid(text, fields={"hours": text})
     values = {"session_hours": request.hours}
     tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
-    mine = (model.session.c.account == ctx.actor.id, model.session.c.ended_at.is_(None))
-    for row in tx.connection.execute(select(model.session.c.id, model.session.c.created_at).where(*mine)).all():
+    mine = select(model.session.c.id, model.session.c.created_at).where(*_good(ctx))
+    for row in tx.connection.execute(mine).all():
         until = {"ends_at": row.created_at + longest_of(request.hours)}
         tx.connection.execute(update(model.session).where(model.session.c.id == row.id).values(until))
     return Change(None, Hours(request.hours), details={"hours": request.hours})
