@@ -12,7 +12,13 @@ from subscription_services.access import Bootstrap
 from subscription_services.identity import IdentitySettings
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.binding import BindDevice, ProveKey, RenewDevice
-from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, EndSession, ListDevices
+from subscription_services.identity.operations.devices import (
+    ChooseHours,
+    ChooseIdle,
+    EndOtherSessions,
+    EndSession,
+    ListDevices,
+)
 from subscription_services.identity.operations.passkey_sign_in import BeginPasskeyFactor
 from subscription_services.identity.operations.people import Enrol, FindPerson
 from subscription_services.identity.operations.profile import (
@@ -329,6 +335,11 @@ CASES = [
         "identity.choose_idle",
         lambda w: (w.subscriber(), ChooseIdle(5)),
         lambda w: (_long_ago(w, w.subscriber()), ChooseIdle(5)),
+    ),
+    Case(
+        "identity.choose_hours",
+        lambda w: (w.subscriber(), ChooseHours(2)),
+        lambda w: (_long_ago(w, w.subscriber()), ChooseHours(2)),
     ),
     Case("identity.end_session", _own_session, _somebody_elses_session),
     Case(

@@ -414,7 +414,7 @@ def test_every_page_of_an_account_sends_strangers_to_sign_in(browser: Browser) -
 
 
 def test_browsers_have_names_that_people_know() -> None:
-    from subscription_services.identity.pages.browsers import browser_in_words as words
+    from subscription_services.identity.browsers import browser_in_words as words
 
     windows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/130.0 Safari/537.36"
     assert words(FIREFOX) == "Firefox on Linux"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +14,8 @@ from subscription_services.web.problems import HttpProblem, as_json, as_page, pr
 
 BEARER = b"bearer "
 _TOLD = "refusals_told"
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 def state_of(scope: Scope) -> dict[str, Any]:
@@ -41,15 +44,31 @@ def has_bearer(scope: Scope) -> bool:
     return (header(scope, b"authorization") or b"")[:7].lower() == BEARER
 
 
-def cookies_of(scope: Scope) -> Mapping[str, str]:
-    """The request's cookies by name; of a repeated name the first counts (RFC 6265: the more specific one)."""
-    found: dict[str, str] = {}
-    for key, value in scope["headers"]:
-        if key == b"cookie":
-            for part in value.decode("latin-1").split(";"):
-                name, _, text = part.strip().partition("=")
-                found.setdefault(name, text.strip('"'))
-    return found
+def read_cookies(headers: Headers) -> tuple[dict[str, str], Headers]:
+    """The cookies by name, and the headers with what was read only, so that everybody behind reads the same.
+
+    Browsers keep a name that begins with `__Host-` to this host, but only as they read it: one behind a blank of
+    another alphabet may come from a neighbouring host, and a reader that trims names would take it for ours. Names
+    that are no tokens (RFC 6265) are dropped; of a repeated name the first counts, and one of ours counts not at all.
+    """
+    found: dict[bytes, bytes] = {}
+    doubled, whole = set(), True
+    for key, value in headers:
+        if key != b"cookie":
+            continue
+        for part in value.split(b";"):
+            name, _, text = part.strip(b" \t").partition(b"=")
+            if name in found or not _TOKEN.fullmatch(name):
+                whole = False
+                doubled.add(name)
+            else:
+                found[name] = text
+    if not whole:
+        found = {name: text for name, text in found.items() if not (name in doubled and name.startswith(b"__Host-"))}
+        others = [item for item in headers if item[0] != b"cookie"]
+        joined = b"; ".join(name + b"=" + text for name, text in found.items())
+        headers = [*others, (b"cookie", joined)] if found else others
+    return {name.decode("latin-1"): text.decode("latin-1").strip('"') for name, text in found.items()}, headers
 
 
 class Told:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from subscription_services.edge.asgi import cookies_of, has_bearer, header, read_body, refuse, replay, state_of
+from subscription_services.edge.asgi import has_bearer, header, read_body, read_cookies, refuse, replay, state_of
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 SESSION = "__Host-session"
@@ -58,7 +58,9 @@ class Csrf:
             scope["headers"] = [item for item in scope["headers"] if item[0] != b"cookie"]
             await self._app(scope, receive, send)
             return
-        cookies = cookies_of(scope)
+        cookies, headers = read_cookies(scope["headers"])
+        if headers is not scope["headers"]:
+            scope = {**scope, "headers": headers}
         binding = f"s:{cookies[SESSION]}" if SESSION in cookies else f"v:{cookies[VISIT]}" if VISIT in cookies else ""
         if scope["method"] in SAFE:
             await self._page(scope, receive, send, binding)

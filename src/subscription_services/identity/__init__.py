@@ -5,6 +5,7 @@ digest is stored, and they end after a time without use and after a day's work i
 """
 
 from .bindings import Shown, network_of, shows
+from .browsers import browser_in_words
 from .ceremonies import Passkey, Refused, passkeys_of, record_use
 from .checks import checks
 from .configured import RelyingParty, configure, configure_place, relying_party
@@ -16,7 +17,6 @@ from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
 from .pages import DEVICE_PROOF, SCRIPT_PROOF, SESSION_COOKIE, routes
-from .pages.browsers import browser_in_words
 from .passkeys import Answer, Asserted, Known, read_answer, request_options, verify_assertion
 from .probes import password_of, probe
 from .queries import (

@@ -10,6 +10,7 @@ from subscription_services.kernel.errors import SettingsError
 
 from .breaches import checked_url
 from .passwords import MINIMUM_COST, calibrate
+from .places import use_places
 from .settings import IdentitySettings
 from .sign_on import configure_sign_on
 
@@ -47,11 +48,12 @@ _place: list[RelyingParty] = []
 
 def configure(settings: IdentitySettings, *, sandbox: bool, public_url: str = "") -> None:
     """Choose the work factor and keep the limits. Raises SettingsError for a factor below 12 outside a sandbox, and
-    where single sign-on is set up by halves."""
+    where single sign-on is set up by halves, StartError for a database of places that cannot be read."""
     configure_sign_on(settings, public_url, sandbox=sandbox)
     cost = settings.bcrypt_cost or calibrate(settings.bcrypt_target_ms)
     if cost < MINIMUM_COST and not sandbox:
         raise SettingsError(f"SUBS_IDENTITY_BCRYPT_COST must be {MINIMUM_COST} or more.")
+    use_places(settings.places)
     _rules[:] = [
         Rules(
             max(cost, 4), timedelta(minutes=settings.idle_minutes),

@@ -18,6 +18,7 @@ FactorName = Annotated[str, Meta(min_length=1, max_length=60)]
 Secret = Annotated[str, Meta(min_length=1, max_length=1024)]
 Token = Annotated[str, Meta(min_length=20, max_length=100)]
 Code = Annotated[str, Meta(min_length=6, max_length=40)]
+Earlier = Annotated[str, Meta(max_length=100)]
 Device = Annotated[str, Meta(max_length=200)]
 Id = Annotated[str, Meta(min_length=1, max_length=48)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from subscription_services.kernel.clock import Random
@@ -17,6 +18,8 @@ from subscription_services.kernel.operations import GrowingLimit, Limit, SpreadL
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.probing import ADDRESS
 
+from .errors import BadAddress
+from .fields import clean_email
 from .passkeys import credential_of
 from .passwords import normalise
 from .queries import email_index
@@ -41,10 +44,20 @@ DEVICE, BEGUN = "identity.device", "identity.sign-up"
 """A browser that signed in; a browser that began an account, whose address nobody had proved yet."""
 
 
-def new_device(keys: Keys, random: Random, email: str, purpose: str = DEVICE) -> str:
-    """A cookie for a browser that has just proved itself for this address, or begun an account with it."""
-    nonce = random(16).hex()
+def new_device(
+    keys: Keys, random: Random, email: str, purpose: str = DEVICE, now: datetime | None = None
+) -> str:  # fmt: skip
+    """A cookie for a browser that has just proved itself for this address, or begun an account with it.
+
+    `now` stands in it, for `made_before`."""
+    nonce = f"{int(now.timestamp()) if now else 0:x}-{random(16).hex()}"
     return f"{nonce}.{_mac(keys, purpose, nonce, email)}"
+
+
+def made_before(device: str, moment: datetime | None) -> bool:
+    """Whether a known browser's cookie (as `device_of` answers it) is older than that moment."""
+    text = device.partition("-")[0]
+    return moment is not None and int(text, 16) < int(moment.timestamp())
 
 
 def device_of(keys: Keys, email: str, cookie: str, purpose: str = DEVICE) -> str:
@@ -102,6 +115,16 @@ def _place(keys: Keys, ctx: Context, request: Any) -> str:
     return f"{source_of(ctx.origin.address)}\n{request.email.casefold()}"
 
 
+def _mailbox(keys: Keys, ctx: Context, request: Any) -> str:
+    """One mailbox, however its address is written (Unicode or ASCII domain, wide letters, case)."""
+    try:
+        return clean_email(request.email).casefold()
+    except BadAddress:
+        return str(request.email).casefold()
+
+
+LETTERS_AN_HOUR = Limit(5, 3600, "email", _mailbox)
+"""What strangers can have sent to one mailbox, of each kind."""
 SIGN_IN_LIMITS = (
     *SOURCE_LIMITS,
     GrowingLimit(FREE, WAITS, QUIET, "account and browser or address", _who_tries),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from sqlalchemy import select
+
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.errors import SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
@@ -11,9 +13,11 @@ from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 from subscription_services.storage import open_row
 
+from .browsers import browser_in_words
 from .change_letters import LETTERS as OF_CHANGES
-from .model import Purpose, State, account
+from .model import Purpose, State, account, session
 from .operations.sign_up import IssueLink, issue_link
+from .places import near
 from .queries import account_by_id
 
 ACTOR = System("identity.letters")
@@ -64,13 +68,19 @@ def _told(subject: str, text: str) -> Compose:
     template(text)
 
     async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-        found = await _recipient(kernel, account)
-        if found is None:
-            return None
-        body = f"{site.say(_HELLO, name=found[1])}\n\n{site.say(text, url=site.public_url)}"
-        return Letter(found[0], site.say(subject), f"{body}{_close(site)}")
+        return await _tell(kernel, site, account, subject, text)
 
     return compose
+
+
+async def _tell(
+    kernel: Kernel, site: SiteFacts, account: str, subject: str, text: str, **values: str
+) -> Letter | None:  # fmt: skip
+    found = await _recipient(kernel, account)
+    if found is None:
+        return None
+    body = f"{site.say(_HELLO, name=found[1])}\n\n{site.say(text, url=site.public_url, **values)}"
+    return Letter(found[0], site.say(subject), f"{body}{_close(site)}")
 
 
 def _close(site: SiteFacts) -> str:
@@ -81,6 +91,29 @@ _HELLO = template("Hello {name},")
 _NOT_YOU = (
     "If that was not you, sign in at once, change your password and end all other sessions:\n\n{url}/account/devices"
 )
+_NEW_DEVICE = template(
+    "somebody (perhaps you) signed in to your account from a browser that was not used before:\n\n"
+    f"{{browser}}, {{place}}\n\n{_NOT_YOU}"
+)
+template("A new sign-in to your account")
+
+
+async def _new_device(kernel: Kernel, site: SiteFacts, about: str, values: Mapping[str, str]) -> Letter | None:
+    """Tells of a sign-in from a browser that was not known: which, and roughly from where."""
+    keys = kernel.keys.for_caller("identity")
+
+    def read(connection: object) -> tuple[str, str]:
+        tx = ReadTransaction(connection, keys)  # type: ignore[arg-type]  # the store hands its own connection
+        mine = (session.c.id == values.get("session", ""), session.c.account == about)
+        row = tx.connection.execute(select(session).where(*mine)).one_or_none()
+        opened = {} if row is None else open_row(tx, session, row)
+        return browser_in_words(opened.get("user_agent", "")), near(opened.get("address", ""))
+
+    browser, place = await kernel.store.read(read)
+    subject = "A new sign-in to your account"
+    return await _tell(kernel, site, about, subject, _NEW_DEVICE, browser=browser, place=place)
+
+
 LETTERS = (
     LetterKind(
         "identity.verify_address",
@@ -155,12 +188,7 @@ LETTERS = (
         "identity.password_changed",
         _told("Your password was changed", f"the password of your account was changed.\n\n{_NOT_YOU}"),
     ),
-    LetterKind(
-        "identity.new_device",
-        _told("A new sign-in to your account",
-              "somebody (perhaps you) signed in to your account from a browser that was not used before.\n\n"
-              f"{_NOT_YOU}"),
-    ),
+    LetterKind("identity.new_device", _new_device),
     LetterKind(
         "identity.sign_on_linked",
         _told("Single sign-on opens your account",

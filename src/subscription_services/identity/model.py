@@ -73,6 +73,8 @@ account = Table(
     Column("verifier", LargeBinary),
     Column("probe", Boolean, nullable=False),
     Column("idle_minutes", Integer),  # shorter than the operators' time, by the owner's wish
+    Column("session_hours", Integer),  # the same for the time after which sessions end in any case
+    Column("password_at", Instant),  # when the password was last replaced: browsers known before are known no more
     Column("created_at", Instant, nullable=False),
     Column("verified_at", Instant),
     Column("closed_at", Instant),

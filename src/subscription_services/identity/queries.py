@@ -78,7 +78,7 @@ _OPEN_SESSIONS = select(func.count()).where(
 _OWN = Prepared(
     select(
         model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TWO_FACTOR,
-        model.account.c.idle_minutes, _OPEN_SESSIONS.scalar_subquery().label("sessions"),
+        model.account.c.idle_minutes, model.account.c.session_hours, _OPEN_SESSIONS.scalar_subquery().label("sessions"),
     ).where(model.account.c.id == bindparam("account"))
 )  # fmt: skip
 
@@ -109,7 +109,8 @@ class SignedInPerson(SessionFacts):
 class Profile(msgspec.Struct, frozen=True):
     """An account as its owner sees it; `sessions` are those that are open.
 
-    `idle_minutes` is the time without use after which they end, `idle_longest` the most that may be chosen."""
+    `idle_minutes` is the time without use after which they end, `idle_longest` the most that may be chosen;
+    `session_hours` and `session_longest` are the same for the time after which they end in any case."""
 
     id: str
     email: str
@@ -119,6 +120,8 @@ class Profile(msgspec.Struct, frozen=True):
     created_at: datetime
     idle_minutes: int
     idle_longest: int
+    session_hours: int
+    session_longest: int
 
 
 class AccountFacts(msgspec.Struct, frozen=True):
@@ -207,12 +210,18 @@ def own_profile(tx: ReadTransaction, identifier: str, now: datetime) -> Profile 
     return Profile(
         row.id, opened["email"], opened["name"], row.second_factor, row.sessions, row.created_at,
         int(idle_of(row.idle_minutes).total_seconds() // 60), int(rules().idle.total_seconds() // 60),
+        int(longest_of(row.session_hours).total_seconds() // 3600), int(rules().absolute.total_seconds() // 3600),
     )  # fmt: skip
 
 
 def idle_of(chosen: int | None) -> timedelta:
     """The operators' time without use, or the shorter one that the owner chose, in minutes."""
     return min(rules().idle, timedelta(minutes=chosen)) if chosen else rules().idle
+
+
+def longest_of(chosen: int | None) -> timedelta:
+    """The operators' longest time of a session, or the shorter one that the owner chose, in hours."""
+    return min(rules().absolute, timedelta(hours=chosen)) if chosen else rules().absolute
 
 
 def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Row, delete, select, update
 
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.tokens import PROGRAM_SESSION
@@ -17,7 +17,7 @@ from . import model
 from .bindings import network_of, offer_of
 from .configured import rules
 from .model import Held
-from .queries import idle_of
+from .queries import idle_of, longest_of
 from .tokens import digest, new_token
 
 
@@ -31,7 +31,8 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
             "id": identifier, "account": account, "digest": digest(token), "user_agent": ctx.origin.user_agent,
             "address": ctx.origin.address, "second_factor": second_factor, "created_at": ctx.now,
             "signed_in_at": ctx.now, "last_used_at": ctx.now,
-            "idle_until": ctx.now + idle_of_account(tx, account, held), "ends_at": ctx.now + rules().absolute,
+            "idle_until": ctx.now + idle_of_account(tx, account, held),
+            "ends_at": ctx.now + longest_of_account(tx, account),
         },
     )  # fmt: skip
     bound = {
@@ -40,6 +41,21 @@ def open_session(tx: Transaction, ctx: Context, account: str, *, second_factor: 
     }  # fmt: skip
     tx.connection.execute(model.binding.insert().values(bound))
     return identifier, token
+
+
+def hold_account(tx: Transaction, identifier: str) -> Row[Any] | None:
+    """The account, held until the end of the transaction: signing in, counting codes and setting a new password come
+    one after the other. Else a sign-in with the old password could open a session just behind the reset that ended
+    all others, and codes tried at once would all be the last one allowed. Hold it before any other row."""
+    mine = select(model.account).where(model.account.c.id == identifier)
+    return tx.connection.execute(mine.with_for_update()).one_or_none()
+
+
+def replace_session(tx: Transaction, ctx: Context, token: str) -> bool:
+    """End the session that the browser had before it signed in anew. Says whether there was one."""
+    mine = (model.session.c.digest == digest(token), model.session.c.ended_at.is_(None))
+    values = {"ended_at": ctx.now, "end_reason": "signed in anew"}
+    return bool(token) and tx.connection.execute(update(model.session).where(*mine).values(values)).rowcount == 1
 
 
 def renew_session(tx: Transaction, ctx: Context, session: str, *, second_factor: bool) -> str:
@@ -71,6 +87,12 @@ def idle_of_account(tx: Transaction, account: str, held: str) -> timedelta:
     chosen = select(model.account.c.idle_minutes).where(model.account.c.id == account)
     idle = idle_of(tx.connection.execute(chosen).scalar())
     return min(idle, rules().keyless_idle) if held == Held.NETWORK else idle
+
+
+def longest_of_account(tx: Transaction, account: str) -> timedelta:
+    """How long the account's sessions may last however much they are used."""
+    chosen = select(model.account.c.session_hours).where(model.account.c.id == account)
+    return longest_of(tx.connection.execute(chosen).scalar())
 
 
 def _token_of(ctx: Context, held: str | None) -> str:

@@ -92,6 +92,10 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = False  # fmt: skip
     oidc_ca_file: Annotated[str, Says("Certificates to trust for the provider; empty for those of the system.")] = ""
+    places: Annotated[
+        str,
+        Says("Path of a database of places (MaxMind DB, .mmdb): devices and letters then say roughly where."),
+    ] = ""
 
 
 SETTINGS = Slice("identity", IdentitySettings)

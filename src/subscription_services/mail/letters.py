@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from subscription_services.kernel.perform import Kernel
-from subscription_services.kernel.words import Language
+from subscription_services.kernel.words import Language, Words
 from subscription_services.web.languages import ENGLISH
 
 JOB_KIND = "mail.send"
@@ -49,7 +49,8 @@ class SiteFacts:
 
     def say(self, text: str, **values: object) -> str:
         """A declared text (`template`) in the reader's language, with its values."""
-        return self.language.gettext(text).format(**values)
+        said = {name: item.said(self.language) if isinstance(item, Words) else item for name, item in values.items()}
+        return self.language.gettext(text).format(**said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from subscription_services.kernel.operations import Operation, permission_text
 from subscription_services.web.attempts import note_attempt
 from subscription_services.web.call import Call, Site, Visitor
 from subscription_services.web.problems import HttpProblem, answer
+from subscription_services.web.resend import as_resend, kept_form
 
 Handler = Callable[[Call], Awaitable[Response]]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -207,7 +208,9 @@ async def _refuse(
         except Exception:  # the answer is an error page in any case; it only lacks the person's name
             visitor = Visitor()
     await note_attempt(site.kernel, request, wanted, visitor.actor, error)
-    response = answer(request, error, site.view(request, visitor), site.places)
+    view = site.view(request, visitor)
+    kept = await kept_form(request, error, site.kernel.guard)
+    response = answer(request, error, view, site.places) if kept is None else as_resend(kept, error, view)
     if response.status_code == 500:
         _log_failure(request, error)
     return response

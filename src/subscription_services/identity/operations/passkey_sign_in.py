@@ -9,12 +9,11 @@ import msgspec
 from subscription_services.identity.ceremonies import Refused, new_challenge, passkeys_of, use_passkey
 from subscription_services.identity.configured import relying_party
 from subscription_services.identity.errors import PasskeyCopied, WrongPasskey
-from subscription_services.identity.fields import Device, Token
+from subscription_services.identity.fields import Device, Earlier, Token
 from subscription_services.identity.known import PASSKEY_LIMITS, SOURCE_LIMITS
 from subscription_services.identity.model import Ceremony, State
 from subscription_services.identity.passkeys import Credential, request_options
-from subscription_services.identity.queries import account_by_id
-from subscription_services.identity.sessions import renew_session
+from subscription_services.identity.sessions import hold_account, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Declined, Limit, Public, operation
@@ -35,6 +34,7 @@ class PasskeySignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     credential: Credential
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class BeginPasskeyFactor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,6 +47,7 @@ class PasskeyFactor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenge: Token
     credential: Credential
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class ConfirmWithPasskey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,10 +67,11 @@ def passkey_sign_in(tx: Transaction, ctx: Context, request: PasskeySignIn) -> Ch
     found = use_passkey(tx, ctx, request.credential, Ceremony.SIGN_IN, unlocked=True)
     if isinstance(found, Refused):
         return _declined(tx, found)
-    row = account_by_id(tx, found.account)
+    row = hold_account(tx, found.account)
     if row is None or row.state != State.ACTIVE:
         return Declined(WrongPasskey(), object=found.id, subject=found.account)
-    return open_for(tx, ctx, row, request.device, second_factor=True, details={"step": "done", "by": "passkey alone"})
+    details = {"step": "done", "by": "passkey alone"}
+    return open_for(tx, ctx, row, request.device, request.replaces, second_factor=True, details=details)
 
 
 @operation("identity.begin_passkey_factor", by=[PROVED], idempotent=False, limits=[Limit(60, 900, "address")])
@@ -98,7 +100,7 @@ def passkey_factor(tx: Transaction, ctx: Context, request: PasskeyFactor) -> Cha
     if isinstance(found, Refused):
         _warn(tx, found)
         return count_wrong(tx, ctx, row, found.error)
-    return finish_sign_in(tx, ctx, row, request.device, "passkey")
+    return finish_sign_in(tx, ctx, row, request.device, request.replaces, "passkey")
 
 
 @operation("identity.begin_passkey_confirm", by=OWN, idempotent=False, limits=[Limit(30, 900, "actor")])

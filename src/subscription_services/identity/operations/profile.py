@@ -15,8 +15,9 @@ from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
+from subscription_services.identity.known import new_device
 from subscription_services.identity.leaving import close_for_good
-from subscription_services.identity.model import Kind
+from subscription_services.identity.model import Kind, Purpose
 from subscription_services.identity.queries import Profile, account_by_id, own_profile
 from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
@@ -31,7 +32,7 @@ from subscription_services.ledger import queries as ledger
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row, update_row
 
-from .sign_up import check_strength
+from .sign_up import check_strength, end_links
 
 OWN = (Subscriber.own, TeamMember.own)
 
@@ -65,11 +66,13 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
-    """`token` is the session's new token; a secret. `strength` of the new password goes from 2 to 4 (zxcvbn)."""
+    """`token` is the session's new token; a secret. `strength` of the new password goes from 2 to 4 (zxcvbn).
+    `device` marks this browser as known, the others are no more."""
 
     id: str
     token: str
     strength: int
+    device: str = ""
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -100,6 +103,7 @@ class NewPassword:
     fresh: bytes
     looked: Mapping[str, Detail]
     strength: int
+    email: str
 
 
 @operation("identity.profile", by=OWN)
@@ -131,7 +135,7 @@ def hash_new_password(reading: Reading, ctx: Context, request: ChangePassword) -
     right = passwords.matches(pepper, request.current, bytes(row.verifier))
     fresh = passwords.make_verifier(pepper, request.password, rules().cost)
     score = passwords.strength(request.password, *known).score
-    return NewPassword(bytes(row.verifier), right, fresh, looked, score)
+    return NewPassword(bytes(row.verifier), right, fresh, looked, score, opened["email"])
 
 
 @operation(
@@ -146,15 +150,17 @@ def change_password(
     if not made.right:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     same = update(model.account).where(model.account.c.id == ctx.actor.id, model.account.c.verifier == made.checked)
-    if tx.connection.execute(same.values(verifier=made.fresh)).rowcount != 1:
+    if tx.connection.execute(same.values(verifier=made.fresh, password_at=ctx.now)).rowcount != 1:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     session = getattr(ctx.actor, "session", "")
     end_sessions(tx, ctx, ctx.actor.id, "password changed", model.session.c.id != session)
     end_challenges(tx, ctx, ctx.actor.id)
+    end_links(tx, ctx, ctx.actor.id, Purpose.RESET)
     factor = bool(getattr(ctx.actor, "second_factor", False))
     token = renew_session(tx, ctx, session, second_factor=factor)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))
-    return Change(None, PasswordChanged(ctx.actor.id, token, made.strength), details=made.looked)
+    device = new_device(tx.keys, ctx.random, made.email, now=ctx.now)
+    return Change(None, PasswordChanged(ctx.actor.id, token, made.strength, device), details=made.looked)
 
 
 @operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])

@@ -12,7 +12,7 @@ from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import LinkInvalid, LinkUsed
 from subscription_services.identity.fields import Email, Secret, Token
-from subscription_services.identity.known import new_device
+from subscription_services.identity.known import LETTERS_AN_HOUR, new_device
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import account_by_id
 from subscription_services.identity.sessions import end_challenges, end_sessions
@@ -54,7 +54,7 @@ class ChosenPassword:
 
 @operation(
     "identity.ask_reset", by=[Public("who forgot the password cannot sign in")],
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email"), Limit(2000, 3600, "all")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR, Limit(2000, 3600, "all")],
 )  # fmt: skip
 def ask_reset(tx: Transaction, ctx: Context, request: AskReset) -> Change[Accepted]:
     """Send a link for a new password to a proved address; answer and work are the same for any address."""
@@ -84,13 +84,14 @@ def reset_password(
 ) -> Change[PasswordSet]:  # fmt: skip
     """Set a new password with the link of the letter; every session ends, the second factor stays."""
     identifier = use_link(tx, ctx, request.token, Purpose.RESET)
+    values = {"verifier": chosen.verifier, "password_at": ctx.now}
     active = update(model.account).where(model.account.c.id == identifier, model.account.c.state == State.ACTIVE)
-    if identifier != chosen.account or tx.connection.execute(active.values(verifier=chosen.verifier)).rowcount != 1:
+    if identifier != chosen.account or tx.connection.execute(active.values(values)).rowcount != 1:
         raise LinkUsed()
     end_links(tx, ctx, identifier, Purpose.RESET)
     end_sessions(tx, ctx, identifier, "password reset")
     end_challenges(tx, ctx, identifier)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=identifier))
     # whoever was held for stuffing, behind the address of others, gets in again from here
-    device = new_device(tx.keys, ctx.random, chosen.email)
+    device = new_device(tx.keys, ctx.random, chosen.email, now=ctx.now)
     return Change(None, PasswordSet(identifier, device), subject=identifier, details=chosen.looked)

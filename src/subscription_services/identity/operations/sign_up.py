@@ -23,7 +23,7 @@ from subscription_services.identity.errors import (
     WeakPassword,
 )
 from subscription_services.identity.fields import Device, Email, Id, Name, Secret, Token, clean_email, clean_name
-from subscription_services.identity.known import BEGUN, device_of, new_device
+from subscription_services.identity.known import BEGUN, LETTERS_AN_HOUR, device_of, new_device
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.queries import account_by_email, account_by_id, email_index
 from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions
@@ -131,7 +131,7 @@ def check_strength(password: str, *known: str, field: str = "password", ask: boo
 
 @operation(
     "identity.sign_up", by=[Public(STRANGERS)], prepare=Prepared(hash_password, "bcrypt"),
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email"), Limit(2000, 3600, "all")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR, Limit(2000, 3600, "all")],
 )  # fmt: skip
 def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPassword) -> Change[Accepted]:
     """Begin an account; the answer is the same when the address has one, whose owner gets a letter that says so."""
@@ -162,7 +162,7 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
 
 @operation(
     "identity.resend_verification", by=[Public(STRANGERS)],
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR],
 )  # fmt: skip
 def resend_verification(tx: Transaction, ctx: Context, request: ResendVerification) -> Change[Accepted]:
     """Send a new link to an address that is not verified yet; the answer is the same for any address."""

@@ -18,11 +18,10 @@ from sqlalchemy.exc import IntegrityError
 
 from subscription_services.identity import model
 from subscription_services.identity.errors import SignOnFailed, SignOnOff
-from subscription_services.identity.fields import Device, Id
+from subscription_services.identity.fields import Device, Earlier, Id
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.oidc import Claims, Untrusted
-from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
-from subscription_services.identity.sessions import open_session
+from subscription_services.identity.queries import account_by_email, account_by_id, ways_of
 from subscription_services.identity.sign_on import Flow, open_flow, sign_on
 from subscription_services.identity.sign_on_model import sign_on as links
 from subscription_services.identity.sign_on_model import sign_on_use
@@ -35,7 +34,7 @@ from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
 
-from .sign_in import SignedIn, _actor, _challenge, _recognise
+from .sign_in import SignedIn, challenge_for, open_for
 from .sign_up import end_links
 
 INDEX = "identity.sign-on"
@@ -63,6 +62,7 @@ class SignInOidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     iss: Annotated[str, Meta(max_length=300)] = ""
     error: Annotated[str, Meta(max_length=100)] = ""
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class ForgetSignOn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,18 +144,16 @@ def sign_in_oidc(tx: Transaction, ctx: Context, request: SignInOidc, answered: A
         tx.connection.execute(update(links).where(links.c.id == link.id).values(last_used_at=ctx.now))
     details: dict[str, Any] = {"tied": link is None, "factor_at_provider": claims.factor}
     assert row is not None
-    if not claims.factor and has_second_factor(tx.connection, row.id):
-        return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "provider", **details})
-    device, known = _recognise(tx, ctx, row, request.device)
-    identifier, token = open_session(tx, ctx, row.id, second_factor=claims.factor)
-    proved = ctx.now if joined else claims.proved_at or ctx.now - LONG_AGO
-    session = update(model.session).where(model.session.c.id == identifier)
-    tx.connection.execute(session.values(signed_in_at=proved))
-    return Change(
-        None, SignedIn(identifier, token=token, device=device), subject=row.id,
-        actor=_actor(row, identifier, ctx, claims.factor),
-        details={"step": "done", "known_browser": known, **details},
+    if not claims.factor and (ways := ways_of(tx.connection, row.id)):
+        challenge = challenge_for(tx, ctx, row.id, ways)
+        return Change(None, challenge, subject=row.id, details={"step": "provider", **details})
+    opened = open_for(
+        tx, ctx, row, request.device, request.replaces, second_factor=claims.factor, details={"step": "done", **details}
     )  # fmt: skip
+    proved = ctx.now if joined else claims.proved_at or ctx.now - LONG_AGO
+    session = update(model.session).where(model.session.c.id == opened.after.id)
+    tx.connection.execute(session.values(signed_in_at=proved))
+    return opened
 
 
 @operation("identity.forget_sign_on", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])

@@ -21,7 +21,7 @@ from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
 from .binding import offer_binding
-from .cookies import forget_session, keep_session
+from .cookies import forget_session, keep_device, keep_session
 from .sign_in import to_confirm
 
 NAME_CHANGED = notices.declare("name-changed", "success", "Your name is changed.")
@@ -104,6 +104,7 @@ async def change_password(call: Call) -> Response:
         )
     response = call.go("/account/profile", PASSWORD_CHANGED if done.answer.strength > 2 else FAIR)
     keep_session(response, done.answer.token)
+    keep_device(response, done.answer.device)
     offer_binding(call, response, done.answer.token)
     return response
 

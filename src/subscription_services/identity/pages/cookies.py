@@ -27,6 +27,11 @@ def keep_session(response: Response, token: str) -> None:
     response.delete_cookie(CHALLENGE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
 
 
+def session_of(request: Request) -> str:
+    """The session that this browser has, whether or not it is good, or nothing."""
+    return request.cookies.get(SESSION_COOKIE, "")[:100]
+
+
 def keep_challenge(response: Response, challenge: str) -> None:
     """Remember that the password was right, for as long as the code may take."""
     seconds = int(rules().code.total_seconds())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from subscription_services.identity.browsers import browser_in_words
 from subscription_services.identity.operations import devices as ops
 from subscription_services.identity.operations import profile
 from subscription_services.kernel.errors import StepUpNeeded
@@ -13,7 +14,6 @@ from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
-from .browsers import browser_in_words
 from .happenings import lines_of
 from .sign_in import to_confirm
 
@@ -28,6 +28,8 @@ BOUND = table(
     }
 )
 IDLE_CHOSEN = notices.declare("idle-chosen", "success", "Your sessions end after that time without use.")
+HOURS_CHOSEN = notices.declare("hours-chosen", "success", "Your sessions end after that time in any case.")
+HOURS = (1, 2, 4, 8, 12, 24)
 TIMES = (5, 10, 15, 30, 60, 120)
 PAGE = 100
 """Events of the log; looks at one's own pages make one line of many."""
@@ -40,14 +42,21 @@ async def show_devices(call: Call) -> Response:
     me = await call.perform(profile.profile, profile.ShowProfile())
     times = [(str(minutes), _minutes(minutes)) for minutes in sorted({*TIMES, me.idle_minutes, me.idle_longest})
              if minutes <= me.idle_longest]  # fmt: skip
-    form = FormState({"minutes": str(me.idle_minutes)})
+    hours = [(str(count), _hours(count)) for count in sorted({*HOURS, me.session_hours, me.session_longest})
+             if count <= me.session_longest]  # fmt: skip
+    form = FormState({"minutes": str(me.idle_minutes), "hours": str(me.session_hours)})
     return call.render(
-        "identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now, times=times, form=form, bound=BOUND
+        "identity/devices.html", rows=rows, others=len(rows) > 1, now=call.now, times=times, hours=hours, form=form,
+        bound=BOUND,
     )  # fmt: skip
 
 
 def _minutes(count: int) -> str:
     return counted("%(num)s minute", "%(num)s minutes", count)
+
+
+def _hours(count: int) -> str:
+    return "1 hour" if count == 1 else f"{count} hours"
 
 
 async def choose_idle(call: Call) -> Response:
@@ -59,6 +68,17 @@ async def choose_idle(call: Call) -> Response:
     if done.error is not None:
         raise done.error
     return call.go("/account/devices", None if done.form else IDLE_CHOSEN)
+
+
+async def choose_hours(call: Call) -> Response:
+    """How long a session may last in any case."""
+    try:
+        done = await call.submit(ops.choose_hours)
+    except StepUpNeeded as error:
+        return to_confirm(call, "/account/devices", error)
+    if done.error is not None:
+        raise done.error
+    return call.go("/account/devices", None if done.form else HOURS_CHOSEN)
 
 
 async def end_one(call: Call) -> Response:
@@ -94,6 +114,7 @@ def routes() -> tuple[Route, ...]:
         get("/account/devices", show_devices, ops.devices),
         post("/account/devices/end", end_one, ops.end_session),
         post("/account/devices/idle", choose_idle, ops.choose_idle),
+        post("/account/devices/hours", choose_hours, ops.choose_hours),
         post("/account/devices/end-others", end_others, ops.end_other_sessions),
         get("/account/activity", show_activity, profile.activity),
     )

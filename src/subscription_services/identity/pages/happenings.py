@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
+from subscription_services.identity.browsers import browser_in_words
 from subscription_services.identity.operations.profile import Happening
 from subscription_services.kernel.operations import Registry
 from subscription_services.kernel.words import as_words, counted, joined, table, words
 
-from .browsers import browser_in_words
-
 WORDS = table({
     "identity.sign_up": "Account opened", "identity.resend_verification": "Another letter asked for",
-    "identity.choose_idle": "Time without use changed", "identity.bind_device": "Session bound to a device's key",
+    "identity.choose_idle": "Time without use changed", "identity.choose_hours": "Longest session changed",
+    "identity.bind_device": "Session bound to a device's key",
     "identity.renew_device": "Device showed its key", "identity.prove_key": "Browser showed its key",
     "identity.ask_unlock": "Asked to sign in without waiting", "identity.unlock": "A browser may try without waiting",
     "identity.ask_reset": "A new password asked for", "identity.reset_password": "New password set with a link",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.responses import Response
 
+from subscription_services.identity.browsers import UNKNOWN, browser_in_words
 from subscription_services.identity.errors import ChallengeEnded
 from subscription_services.identity.operations import passkey_sign_in as ops
 from subscription_services.identity.operations import passkeys, second_factor
@@ -15,10 +16,10 @@ from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
 from .account import soon_stale
-from .browsers import UNKNOWN, browser_in_words
-from .cookies import challenge_of, device_of
+from .cookies import challenge_of
 from .sign_in import (
     HOME,
+    before,
     confirmed,
     show_code_form,
     show_confirm_form,
@@ -39,7 +40,7 @@ async def begin_sign_in(call: Call) -> Response:
 
 async def sign_in(call: Call) -> Response:
     """Sign in with a passkey alone."""
-    done = await call.submit(ops.passkey_sign_in, labels=_LABELS, given={"device": device_of(call.request)})
+    done = await call.submit(ops.passkey_sign_in, labels=_LABELS, given=before(call))
     if done.form is not None:
         return show_sign_in_form(call, _whole(done.form), done.status, done.error)
     return signed_in(call, call.next_or(HOME), done.answer)
@@ -56,7 +57,7 @@ async def finish(call: Call) -> Response:
     wanted, challenge = call.next_or(HOME), challenge_of(call.request)
     if not 20 <= len(challenge) <= 100:
         return start_again(call, wanted)
-    given = {"challenge": challenge, "device": device_of(call.request)}
+    given = {"challenge": challenge, **before(call)}
     done = await call.submit(ops.passkey_factor, labels=_LABELS, given=given)
     if isinstance(done.error, ChallengeEnded):
         return start_again(call, wanted)

@@ -26,6 +26,7 @@ from .cookies import (
     keep_challenge,
     keep_device,
     keep_session,
+    session_of,
 )
 
 SIGNED_OUT = notices.declare("signed-out", "success", "You are signed out.")
@@ -51,12 +52,12 @@ async def show_sign_in(call: Call) -> Response:
 
 async def sign_in(call: Call) -> Response:
     """Check the password; then the session, or the code first."""
-    done = await call.submit(ops.sign_in, secrets={"password"}, given={"device": device_of(call.request)})
+    done = await call.submit(ops.sign_in, secrets={"password"}, given=before(call))
     if done.form is not None:
         return show_sign_in_form(call, done.form, done.status, done.error)
     wanted = call.next_or(HOME)
     if done.answer.challenge:
-        response: Response = call.go(_code_path("/sign-in/code", wanted, " ".join(done.answer.ways)))
+        response: Response = call.go(code_path("/sign-in/code", wanted, " ".join(done.answer.ways)))
         keep_challenge(response, done.answer.challenge)
         return response
     return signed_in(call, wanted, done.answer)
@@ -69,6 +70,11 @@ def signed_in(call: Call, wanted: str, answer: ops.SignedIn) -> Response:
     offer_binding(call, response, answer.token)
     keep_device(response, answer.device)
     return response
+
+
+def before(call: Call) -> dict[str, str]:
+    """What this browser kept of earlier sign-ins."""
+    return {"device": device_of(call.request), "replaces": session_of(call.request)}
 
 
 def show_sign_in_form(call: Call, form: FormState, status: int = 200, error: DomainError | None = None) -> Response:
@@ -94,7 +100,7 @@ async def sign_in_code(call: Call) -> Response:
     challenge = challenge_of(call.request)
     if not 20 <= len(challenge) <= 100:
         return start_again(call, wanted)
-    given = {"challenge": challenge, "device": device_of(call.request)}
+    given = {"challenge": challenge, **before(call)}
     done = await call.submit(ops.sign_in_code, secrets={"code"}, given=given)
     if isinstance(done.error, ChallengeEnded):
         return start_again(call, wanted)
@@ -113,13 +119,13 @@ def show_code_form(call: Call, form: FormState, status: int = 200) -> Response:
     """The second factors that the account has, as the answer to the password said."""
     wanted, by = call.next_or(HOME), call.query("by")[:20]
     return call.render(
-        "identity/sign_in_code.html", status, form=form, action=_code_path("/sign-in/code", wanted, by),
-        passkey=_code_path("/sign-in/code/passkey", wanted, by), ways=by.split() or ["code"],
+        "identity/sign_in_code.html", status, form=form, action=code_path("/sign-in/code", wanted, by),
+        passkey=code_path("/sign-in/code/passkey", wanted, by), ways=by.split() or ["code"],
         again=with_next("/sign-in", wanted),
     )  # fmt: skip
 
 
-def _code_path(path: str, wanted: str, ways: str) -> str:
+def code_path(path: str, wanted: str, ways: str) -> str:
     """The page of the second factor. Which ways it shows stands in its address; what works is decided elsewhere."""
     asked = {"by": ways if ways != "code" else "", "next": wanted if wanted != HOME else ""}
     query = urlencode({name: value for name, value in asked.items() if value}, safe="/")

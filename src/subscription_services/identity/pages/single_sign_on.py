@@ -17,8 +17,8 @@ from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get
 
 from .binding import offer_binding
-from .cookies import device_of, flow_of, forget_flow, keep_challenge, keep_device, keep_flow, keep_session
-from .sign_in import HOME, with_next
+from .cookies import flow_of, forget_flow, keep_challenge, keep_device, keep_flow, keep_session
+from .sign_in import HOME, before, code_path
 
 START = "/sign-in/team"
 
@@ -51,7 +51,7 @@ async def begin(call: Call) -> Response:
 async def come_back(call: Call) -> Response:
     """The provider sent the browser here with its answer."""
     answer = {name: call.query(name)[:longest] for name, longest in _LONGEST.items()}
-    request = ops.SignInOidc(flow=flow_of(call.request), device=device_of(call.request), **answer)
+    request = ops.SignInOidc(flow=flow_of(call.request), **before(call), **answer)
     kernel = call.site.kernel
     # the page that was wanted stands in the cookie, which only we can write
     flow = open_flow(kernel.keys.for_caller("identity"), request.flow, call.now)
@@ -63,7 +63,7 @@ async def come_back(call: Call) -> Response:
         return response
     wanted = flow.after if flow is not None else HOME
     if signed.challenge:
-        response = call.go(with_next("/sign-in/code", wanted))
+        response = call.go(code_path("/sign-in/code", wanted, " ".join(signed.ways)))
         keep_challenge(response, signed.challenge)
     else:
         response = call.go(wanted)
