@@ -129,8 +129,8 @@ async def _one(call: Call, form: FormState, status: int = 200) -> Response:
 
 def _token_days() -> list[tuple[str, str]]:
     longest = in_force().token_days
-    found = [choice for choice in TOKEN_DAYS if int(choice[0]) <= longest]
-    return found or [(str(longest), f"In {longest} days")]
+    found: list[tuple[str, str]] = [choice for choice in TOKEN_DAYS if int(choice[0]) <= longest]
+    return found or [(str(longest), words("In %(days)s days", days=longest))]
 
 
 def _find(found: ServiceAccounts, identifier: str) -> ServiceAccountRow:
