@@ -99,7 +99,9 @@ def test_a_link_does_nothing_when_the_approval_or_the_time_is_not_there(world: W
     approved(world, identifier)
     world.clock.advance(days=3)
     token = link(world, identifier, Step.FINISH)
-    for values in ({"wait_until": world.clock().replace(year=2100)}, {"state": RecoveryState.OPEN}):
+    due = {"wait_until": world.clock(), "state": RecoveryState.APPROVED}
+    for wrong in ({"wait_until": world.clock().replace(year=2100)}, {"state": RecoveryState.OPEN}):
+        values = due | wrong
         world.write(lambda c, values=values: c.execute(recovery.update().values(values)))
         with pytest.raises(TooEarly):
             finish(world, token)
