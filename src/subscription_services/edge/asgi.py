@@ -57,8 +57,8 @@ def read_cookies(headers: Headers) -> tuple[dict[str, str], Headers]:
         if key != b"cookie":
             continue
         for part in value.split(b";"):
-            name, _, text = part.strip(b" \t").partition(b"=")
-            if name in found or not _TOKEN.fullmatch(name):
+            name, equals, text = part.strip(b" \t").partition(b"=")
+            if name in found or not equals or not _TOKEN.fullmatch(name):
                 whole = False
                 doubled.add(name)
             else:
