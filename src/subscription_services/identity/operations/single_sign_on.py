@@ -22,11 +22,11 @@ from subscription_services.identity.fields import Device, Id
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.oidc import Claims, Untrusted
 from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
-from subscription_services.identity.sessions import open_session
+from subscription_services.identity.sessions import end_sessions, open_session
 from subscription_services.identity.sign_on import Flow, open_flow, sign_on
 from subscription_services.identity.sign_on_model import sign_on as links
 from subscription_services.identity.sign_on_model import sign_on_use
-from subscription_services.kernel.actors import Role
+from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.needs import recent_sign_in
@@ -146,6 +146,9 @@ def sign_in_oidc(tx: Transaction, ctx: Context, request: SignInOidc, answered: A
     assert row is not None
     if not claims.factor and has_second_factor(tx.connection, row.id):
         return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "provider", **details})
+    if isinstance(ctx.actor, TeamMember) and ctx.actor.id == row.id:
+        # who confirmed that it is them goes on in a session of its own
+        end_sessions(tx, ctx, row.id, "signed in anew", model.session.c.id == ctx.actor.session)
     device, known = _recognise(tx, ctx, row, request.device)
     identifier, token = open_session(tx, ctx, row.id, second_factor=claims.factor)
     proved = ctx.now if joined else claims.proved_at or ctx.now - LONG_AGO
