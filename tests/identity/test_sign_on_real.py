@@ -102,7 +102,7 @@ def test_who_says_no_or_is_unknown_is_nobody(world: World, issuer: str) -> None:
     for answer in ({}, {"action": "deny"}):
         page = through(browser, "eve-1", **answer)
         assert page.status_code == 403
-        assert "Single sign-on did not work" in words_of(page)
+        assert "You are not signed in" in words_of(page)
         assert not browser.cookie("__Host-session")
     said = [event.details.get("why") for event in world.events("identity.sign_in_oidc")]
     # its refusal comes without state, so that it is not even believed to be about this browser

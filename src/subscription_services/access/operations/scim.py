@@ -92,7 +92,7 @@ def scim_create_user(tx: Transaction, ctx: Context, request: CreateUser) -> Chan
 
 @operation("access.scim_update_user", by=[ServiceAccount.scoped], limits=LIMITS)
 def scim_update_user(tx: Transaction, ctx: Context, request: UpdateUser) -> Change[DirectoryUser]:
-    """Rename somebody, or deactivate them as `access.deactivate_leaver` does; nobody is activated again."""
+    """Rename somebody, or deactivate them with all that this ends; nobody is activated again."""
     before = directory.one_user(tx, request.id)
     details: dict[str, Detail] = {}
     if request.active is False:
@@ -117,7 +117,7 @@ def scim_update_user(tx: Transaction, ctx: Context, request: UpdateUser) -> Chan
 
 @operation("access.scim_delete_user", by=[ServiceAccount.scoped], limits=LIMITS)
 def scim_delete_user(tx: Transaction, ctx: Context, request: OneUser) -> Change[DirectoryUser]:
-    """Deactivate somebody as `access.deactivate_leaver` does, and show them to the directory no more."""
+    """Deactivate somebody with all that this ends, and show them to the directory no more."""
     before = directory.one_user(tx, request.id)
     details: dict[str, Detail] = {}
     if before.active:

@@ -25,7 +25,7 @@ from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
-from .console import enter
+from .console import enter, short
 
 BASE = "/team/service-accounts"
 ENDED = notices.declare("access-program-ended", "success", "The service account and all its tokens have ended.")
@@ -123,7 +123,7 @@ async def _one(call: Call, form: FormState, status: int = 200) -> Response:
     return call.render(
         "access/service_account.html", status, account=account, form=form, scopes=scopes, days=_token_days(),
         active=account.state.value == "active" and account.expires_at > call.now,
-        may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now,
+        may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now, short=short,
     )  # fmt: skip
 
 
