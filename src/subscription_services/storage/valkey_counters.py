@@ -63,7 +63,7 @@ class ValkeyLimiter:
         self._clock = clock
         self._storage = _Storage(client_url(url), clock)
         self._windows = FixedWindowRateLimiter(self._storage)
-        self._server = self._storage.get_connection()
+        self._server: Any = self._storage.get_connection()
         self._grow = self._server.register_script(_GROW)
         self._spread = self._server.register_script(_SPREAD)
         # threads rather than the loop's own connections: commands and jobs use one house from several loops in turn
@@ -93,7 +93,7 @@ class ValkeyLimiter:
 
     async def spread(self, name: str, key: str, member: str, allowed: int, seconds: int) -> bool:
         members, mine = self._members(name, key), self._bucket(name, f"{key}\n{member}")
-        values = [mine, allowed, seconds, allowed * MEMBERS_KEPT]
+        values: list[str | int] = [mine, allowed, seconds, allowed * MEMBERS_KEPT]
         return bool(await self._ask(lambda: self._spread([members], values)))
 
     async def unspread(self, name: str, key: str, member: str) -> None:

@@ -33,6 +33,7 @@ from subscription_services.identity.sessions import (
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
 from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
@@ -135,7 +136,7 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
     row = account_by_id(tx, checked.account)  # looked for as well where there is none
     if ctx.suspected:
         # looked at and counted like any other, answered as if it were wrong: whoever stuffs learns nothing any more
-        details = {"recognised": list(ctx.suspected), "password_right": checked.right}
+        details: dict[str, Detail] = {"recognised": list(ctx.suspected), "password_right": checked.right}
         return Declined(WrongCredentials(), object=checked.account, subject=checked.account, details=details)
     if row is None or not checked.right or not hmac.compare_digest(bytes(row.verifier or b""), checked.verifier):
         return Declined(WrongCredentials(), object=checked.account, subject=checked.account)
