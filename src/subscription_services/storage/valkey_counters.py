@@ -32,7 +32,7 @@ SCHEMES = {"redis": "redis", "valkey": "redis", "rediss": "rediss", "valkeys": "
 SECONDS_TO_ANSWER = 0.5
 THREADS = 8
 PREFIX = "subs"
-_GROW = """
+_GROW = b"""
 local left = redis.call('PTTL', KEYS[2])
 if left > 0 then return left end
 local used, allowed, quiet, wait = redis.call('INCR', KEYS[1]), tonumber(ARGV[1]), tonumber(ARGV[2]), 0
@@ -43,7 +43,7 @@ end
 redis.call('PEXPIRE', KEYS[1], (wait + quiet) * 1000)
 return 0
 """
-_SPREAD = """
+_SPREAD = b"""
 local allowed, seconds, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local full = redis.call('SCARD', KEYS[1]) >= kept
 if full and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then return 0 end
