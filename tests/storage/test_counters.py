@@ -136,9 +136,8 @@ def test_two_nodes_share_one_count(world: World, engine: str) -> None:
     assert (rows(world) == before) is (engine == "valkey")
 
 
+@pytest.mark.parametrize("engine", ["valkey"])
 def test_what_is_stored_says_nothing_of_who_is_counted(valkey: ValkeyServer, world: World, engine: str) -> None:
-    if engine != "valkey":
-        pytest.skip("the same for the database: tests/stories/test_canary.py")
     with pytest.raises(WrongCredentials):
         world.do("identity.sign_in", Anonymous(), SignIn(EMAIL, "not the one and long"))
     client = valkey.ask()
@@ -163,7 +162,7 @@ class Ticks:
         return self.now
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=False)
+@pytest.mark.parametrize("engine", ["sqlite"])
 def test_while_valkey_is_away_the_database_counts_and_nothing_is_unlimited(
     world: World, valkey: ValkeyServer, engine: str
 ) -> None:
@@ -194,12 +193,8 @@ def test_while_valkey_is_away_the_database_counts_and_nothing_is_unlimited(
         both.close()
 
 
-def test_the_library_takes_the_time_from_ours(
-    valkey: ValkeyServer, world: World, engine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if engine != "valkey":
-        pytest.skip("the library counts in Valkey only")
-
+@pytest.mark.parametrize("engine", ["valkey"])
+def test_the_library_takes_the_time_from_ours(world: World, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wall:
         def time(self) -> float:
             raise AssertionError("the wall clock was read")

@@ -31,10 +31,10 @@ FREE = 5
 STRANGERS = 30
 """Wrong passwords of one account from all browsers that it does not know, before these have to wait."""
 STRANGERS_WAIT = (300, 900, 3600)
-ACCOUNTS_OF_A_SOURCE = 20
+ACCOUNTS_OF_A_SOURCE = 10
 """Different accounts that one address fails at within an hour and does not get into, before it is held for stuffing:
 more than an office behind one address has of people who give up."""
-PLACES_OF_A_PASSWORD = 30
+PLACES_OF_A_PASSWORD = 20
 """Accounts and addresses where one wrong password was typed within an hour, before it is held for spraying."""
 SPREAD_OVER = 3600
 STUFFING = "identity.stuffing_recognised"
@@ -100,7 +100,7 @@ def _source(keys: Keys, ctx: Context, request: Any) -> str:
 def _password(keys: Keys, ctx: Context, request: Any) -> str:
     """What little is needed to see the same password again within the hour: 24 bits under a key of that hour.
 
-    A right password is never written down, not even so (docs/decisions/0019)."""
+    A right password is never written down, not even so (docs/decisions, "Guesses spread thin")."""
     if not _source(keys, ctx, request):
         return ""
     hour = f"{ctx.now:%Y-%m-%dT%H}".encode()

@@ -125,6 +125,9 @@ class Change(Generic[T]):
     details: Mapping[str, Detail] = field(default_factory=dict)
     personal: Mapping[str, str] = field(default_factory=dict)
     actor: Actor | None = None
+    by_stranger: bool = False
+    """Nobody showed to be the subject: where the request came from is sealed under the key of the month, for any
+    subject and for none, because opening the subject's own key takes time that tells that there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def success_event(keys: Keys, operation: Operation, ctx: Context, subject: str, 
     identifier = result.object or str(getattr(result.after, "id", ""))
     return _event(
         keys, operation, ctx, Outcome.SUCCESS, object_id=identifier, subject=result.subject or subject,
-        details=details, personal=result.personal, actor=result.actor,
+        details=details, personal=result.personal, actor=result.actor, by_stranger=result.by_stranger,
     )  # fmt: skip
 
 
@@ -91,10 +91,11 @@ def _event(
     personal: Mapping[str, str] | None = None,
     actor: Actor | None = None,
     reason: str = "",
+    by_stranger: bool = False,
 ) -> Event:
     doer = actor or ctx.actor
     identifier = ctx.ids.new("evt")
-    sealed_for = _sealed_for(doer, subject, ctx)
+    sealed_for = _sealed_for(doer, "" if by_stranger else subject, ctx)
     values = dict(personal or {})
     if ctx.origin.address:
         values["address"] = ctx.origin.address

@@ -32,7 +32,7 @@ SCHEMES = {"redis": "redis", "valkey": "redis", "rediss": "rediss", "valkeys": "
 SECONDS_TO_ANSWER = 0.5
 THREADS = 8
 PREFIX = "subs"
-_GROW = """
+_GROW = b"""
 local left = redis.call('PTTL', KEYS[2])
 if left > 0 then return left end
 local used, allowed, quiet, wait = redis.call('INCR', KEYS[1]), tonumber(ARGV[1]), tonumber(ARGV[2]), 0
@@ -43,7 +43,7 @@ end
 redis.call('PEXPIRE', KEYS[1], (wait + quiet) * 1000)
 return 0
 """
-_SPREAD = """
+_SPREAD = b"""
 local allowed, seconds, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local full = redis.call('SCARD', KEYS[1]) >= kept
 if full and redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 1 then return 0 end
@@ -63,7 +63,7 @@ class ValkeyLimiter:
         self._clock = clock
         self._storage = _Storage(client_url(url), clock)
         self._windows = FixedWindowRateLimiter(self._storage)
-        self._server = self._storage.get_connection()
+        self._server: Any = self._storage.get_connection()
         self._grow = self._server.register_script(_GROW)
         self._spread = self._server.register_script(_SPREAD)
         # threads rather than the loop's own connections: commands and jobs use one house from several loops in turn
@@ -93,7 +93,7 @@ class ValkeyLimiter:
 
     async def spread(self, name: str, key: str, member: str, allowed: int, seconds: int) -> bool:
         members, mine = self._members(name, key), self._bucket(name, f"{key}\n{member}")
-        values = [mine, allowed, seconds, allowed * MEMBERS_KEPT]
+        values: list[str | int] = [mine, allowed, seconds, allowed * MEMBERS_KEPT]
         return bool(await self._ask(lambda: self._spread([members], values)))
 
     async def unspread(self, name: str, key: str, member: str) -> None:

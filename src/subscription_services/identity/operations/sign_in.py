@@ -160,7 +160,7 @@ def check_own_password(reading: Reading, ctx: Context, request: ConfirmItIsMe) -
 )  # fmt: skip
 def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPassword) -> Change[SignedIn] | Declined:
     """Sign in with address and password; the answer says whether a code is due."""
-    row = hold_account(tx, checked.account) if checked.account else None
+    row = hold_account(tx, checked.account)  # looked for as well where there is none
     if ctx.suspected:
         # looked at and counted like any other, answered as if it were wrong: whoever stuffs learns nothing any more
         facts: dict[str, Detail] = {"recognised": list(ctx.suspected), "password_right": checked.right}

@@ -143,17 +143,18 @@ def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPasswo
         tx.outbox.add(SendLetter(letter="identity.address_kept", account=kept.account, values={"change": kept.id}))
         facts = {"known": True, **hashed.looked}
         return Change(None, answer, object=kept.account, subject=kept.account, details=facts)
-    # each statement for any address, so that neither the time nor the load of the store tells which it is: where the
-    # address has an account, nothing is inserted; where it was proved, or there is none, nothing is updated
+    # the same statements, seals and keys for any address, so that neither time nor load tells which it is: where the
+    # address has an account, nothing is inserted (and a key stays unused); where that was proved, nothing is updated
     fresh = add_account(
         tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier, if_free=True
     )
     identifier = fresh if found is None else str(found.id)
-    # nobody has proved this address yet: the newest attempt counts and earlier links end
-    changes = {"name": clean_name(request.name) or address, "verifier": hashed.verifier}
-    update_row(tx, model.account, {"id": identifier}, changes, model.account.c.state == State.UNVERIFIED)
-    end_links(tx, ctx, identifier, Purpose.VERIFY)
     known = found is not None and found.state != State.UNVERIFIED
+    # nobody has proved this address yet: the newest attempt counts and earlier links end
+    unproved = fresh if known else identifier
+    changes = {"name": clean_name(request.name) or address, "verifier": hashed.verifier}
+    update_row(tx, model.account, {"id": unproved}, changes, model.account.c.state == State.UNVERIFIED)
+    end_links(tx, ctx, unproved, Purpose.VERIFY)
     letter = "identity.already_registered" if known else "identity.verify_address"
     tx.outbox.add(SendLetter(letter=letter, account=identifier))
     details: dict[str, Detail] = {"known": True} if known else {}
@@ -256,7 +257,7 @@ def write_to(tx: Transaction, email: str, state: State, letter: str) -> Change[A
     found = account_by_email(tx, clean_email(email))
     identifier = str(found.id) if found is not None and found.state == state else ""
     tx.outbox.add(SendLetter(letter=letter, account=identifier or NOBODY))
-    return Change(None, Accepted(), object=identifier, subject=identifier)
+    return Change(None, Accepted(), object=identifier, subject=identifier, by_stranger=True)
 
 
 def add_account(
