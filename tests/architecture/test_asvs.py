@@ -50,7 +50,9 @@ def test_every_requirement_is_answered_once() -> None:
 def test_every_answer_is_one_of_four_and_says_more_than_that() -> None:
     assert [row for row in rows() if row[1] not in ANSWERS] == []
     # what is met says where
-    unfounded = [i for i, answer, why in rows() if answer == "met" and not _REFERENCE.search(why) and "above" not in why]
+    unfounded = [
+        i for i, answer, why in rows() if answer == "met" and not _REFERENCE.search(why) and "above" not in why
+    ]
     assert unfounded == []
 
 
