@@ -21,11 +21,13 @@ from jinja2.ext import Extension, extract_from_ast
 from jinja2.parser import Parser
 
 from subscription_services import app, mail
-from subscription_services.identity.model import State
+from subscription_services.billing.model import InvoiceStatus
+from subscription_services.identity.model import Kind, State
 from subscription_services.kernel import errors
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.events import Outcome
 from subscription_services.keys.model import Verb
+from subscription_services.subscriptions.model import Status
 from subscription_services.trust.promises import SECTIONS
 from subscription_services.web import notices
 from subscription_services.web.icons import STATES
@@ -41,7 +43,7 @@ SPOKEN: dict[str, tuple[tuple[int | str, ...], ...]] = {
     "words": ((0,),), "as_words": ((0,),), "counted": ((0, 1),), "NavItem": ((0,),), "HttpProblem": ((1,), ("detail",)),
     "Check": ((1,), ("how",)), "with_notice": ((1,), (2,), ("title",)),
 }  # fmt: skip
-SHOWN: tuple[type[StrEnum], ...] = (Role, Outcome, State, Verb)
+SHOWN: tuple[type[StrEnum], ...] = (Role, Outcome, Kind, State, Verb, Status, InvoiceStatus)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,43 @@ def test_pages_of_the_team(world: World, read: Read) -> None:
     assert wrong == [], "not in brackets:\n" + "\n".join(wrong)
 
 
+def test_pages_that_hold_something_and_forms_that_are_wrong(world: World, read: Read) -> None:
+    tess, ada = world.team(*EVERY_ROLE), world.subscriber("ada@example.org")
+    wrong: list[str] = []
+
+    def look(actor: Subscriber | TeamMember, path: str, **fields: str) -> httpx.Response:
+        page = read(actor, path, **fields)
+        if page.status_code != 303:
+            wrong.extend(f"{path} {fields}: {text}" for text in left_in(page, world, "Nightly export", "Tess Team"))
+        return page
+
+    made = look(tess, "/team/service-accounts", name="Nightly export", owner=tess.id, days="90").headers["location"]
+    look(tess, made)
+    look(tess, f"{made}/tokens", days="30")
+    look(tess, f"{made}/tokens", days="30", **{"scope:access.audit_log": "true"})
+    look(tess, made)
+    look(tess, "/team/service-accounts")
+    look(tess, "/team/service-accounts", name="", owner="nobody", days="x")
+    look(tess, "/team/people/invite", name="", email="no", role="none", reason="")
+    look(tess, "/team/find", who="", reason="")
+    look(tess, "/team/find", who="nobody@example.org", reason="a case")
+    look(tess, "/team/find", who="ada@example.org", reason="a case")
+    look(tess, "/team/log/origin", address="nowhere")
+    look(tess, "/team/keys/re-encryption", purpose="none")
+    look(tess, read(tess, "/team/log/exports", form="ocsf").headers["location"])
+    look(tess, "/team/log/exports")
+    look(ada, "/account/profile", name="")
+    look(ada, "/account/password", current="wrong password", password="short")
+    look(ada, "/account/devices/idle", minutes="100000")
+    look(ada, "/account/two-factor/start", nothing="")
+    look(ada, "/account/two-factor/set-up")
+    look(ada, "/account/two-factor/confirm", code="000000")
+    look(ada, "/confirm", password="wrong password")
+    look(ada, "/account/billing-details", name="x" * 200)
+    look(ada, "/subscribe", plan="")
+    assert wrong == [], "not in brackets:\n" + "\n".join(wrong)
+
+
 def test_a_problem_of_the_api_is_in_the_reader_s_language(world: World, read: Read) -> None:
     answer = read(Anonymous(), "/api/identity.profile")
     assert answer.headers["content-language"] == CODE

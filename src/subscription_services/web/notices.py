@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from subscription_services.kernel.words import as_words
 from subscription_services.web.page import Notice
 
 COOKIE = "__Host-notice"
@@ -14,9 +13,9 @@ _declared: dict[str, Notice] = {}
 
 def declare(code: str, kind: str, text: str, title: str | None = None) -> str:
     """Declare a notice once, at import, and return its code. Raises ValueError for a code that exists."""
-    notice = Notice(kind, as_words(text), as_words(title) if title else None)
-    if _declared.setdefault(code, notice) != notice:
+    if code in _declared and _declared[code] != Notice(kind, text, title):
         raise ValueError(f"two notices have the code {code}")
+    _declared[code] = Notice(kind, text, title)
     return code
 
 

@@ -6,21 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from subscription_services.kernel.words import as_words
-
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """A link of a navigation, its label in English. `under` marks it current for every path below it as well."""
+    """A link of a navigation. `under` marks it current for every path below it as well."""
 
     label: str
     href: str
     icon: str | None = None
     under: str | None = None
     primary: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "label", as_words(self.label))
 
     def __hash__(self) -> int:
         """Enough to tell links apart, and quick: navigations are looked up at every page."""
@@ -125,4 +120,4 @@ class PageContext:
 
     def with_notice(self, kind: str, text: str, title: str | None = None) -> PageContext:
         """The same page with one more message at its top."""
-        return replace(self, notices=(*self.notices, Notice(kind, as_words(text), as_words(title) if title else None)))
+        return replace(self, notices=(*self.notices, Notice(kind, text, title)))

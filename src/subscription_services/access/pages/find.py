@@ -13,7 +13,7 @@ from starlette.responses import Response
 from subscription_services import identity
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.operations import Operation
-from subscription_services.kernel.words import table, words
+from subscription_services.kernel.words import as_words, table, words
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState, parse
 from subscription_services.web.routes import Handler, Route, get
@@ -92,20 +92,20 @@ async def _section(call: Call, title: str, operation: Operation, columns: tuple[
     return Section(
         title,
         tuple("Id" if name == "id" else _column(name) for name in shown),
-        tuple(tuple(_text(getattr(row, name)) for name in shown) for row in rows),
+        tuple(tuple(_text(name, getattr(row, name)) for name in shown) for row in rows),
     )
 
 
 def _facts(person: msgspec.Struct) -> list[tuple[str, str]]:
     values: Mapping[str, Any] = msgspec.structs.asdict(person)
-    return [(_column(name), _text(value)) for name, value in values.items()]
+    return [(_column(name), _text(name, value)) for name, value in values.items()]
 
 
 def _column(name: str) -> str:
     return WORDS.get(name) or name.replace("_", " ").capitalize()
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
@@ -114,4 +114,4 @@ def _text(value: Any) -> str:
         return moment(value)
     if hasattr(value, "amount") and hasattr(value, "currency"):
         return amount(value)
-    return str(value)
+    return as_words(str(value)) if name in ("kind", "state", "status") else str(value)

@@ -8,12 +8,13 @@ import msgspec
 
 from subscription_services.identity.ceremonies import Refused, new_challenge, passkeys_of, use_passkey
 from subscription_services.identity.configured import relying_party
-from subscription_services.identity.errors import PasskeyCopied, WrongPasskey
+from subscription_services.identity.errors import PasskeyCopied, SignOnRequired, WrongPasskey
 from subscription_services.identity.fields import Device, Earlier, Token
 from subscription_services.identity.known import PASSKEY_LIMITS, SOURCE_LIMITS
-from subscription_services.identity.model import Ceremony, State
+from subscription_services.identity.model import Ceremony, Kind, State
 from subscription_services.identity.passkeys import Credential, request_options
 from subscription_services.identity.sessions import hold_account, renew_session
+from subscription_services.identity.sign_on import sign_on_required
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.operations import Change, Declined, Limit, Public, operation
@@ -70,6 +71,8 @@ def passkey_sign_in(tx: Transaction, ctx: Context, request: PasskeySignIn) -> Ch
     row = hold_account(tx, found.account)
     if row is None or row.state != State.ACTIVE:
         return Declined(WrongPasskey(), object=found.id, subject=found.account)
+    if row.kind == Kind.TEAM and sign_on_required():
+        return Declined(SignOnRequired(), object=found.id, subject=found.account)
     details = {"step": "done", "by": "passkey alone"}
     return open_for(tx, ctx, row, request.device, request.replaces, second_factor=True, details=details)
 
