@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -39,17 +39,6 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 def has_bearer(scope: Scope) -> bool:
     """Whether the request brings a bearer token (RFC 6750)."""
     return (header(scope, b"authorization") or b"")[:7].lower() == BEARER
-
-
-def cookies_of(scope: Scope) -> Mapping[str, str]:
-    """The request's cookies by name; of a repeated name the first counts (RFC 6265: the more specific one)."""
-    found: dict[str, str] = {}
-    for key, value in scope["headers"]:
-        if key == b"cookie":
-            for part in value.decode("latin-1").split(";"):
-                name, _, text = part.strip().partition("=")
-                found.setdefault(name, text.strip('"'))
-    return found
 
 
 class Told:

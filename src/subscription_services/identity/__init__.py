@@ -16,6 +16,7 @@ from .pages import DEVICE_PROOF, SCRIPT_PROOF, SESSION_COOKIE, routes
 from .probes import password_of, probe
 from .queries import (
     AccountFacts,
+    SignedInPerson,
     accounts,
     contact_of,
     email_of,
@@ -27,7 +28,7 @@ from .settings import SETTINGS, IdentitySettings
 
 __all__ = [
     "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "Held",
-    "IdentitySettings", "Shown", "TouchSession", "accounts", "checks", "configure", "contact_of",
+    "IdentitySettings", "Shown", "SignedInPerson", "TouchSession", "accounts", "checks", "configure", "contact_of",
     "create_team_account", "email_of", "enrolment_token", "network_of", "password_of", "probe", "resolve_session",
     "routes", "session_facts", "shows", "team_accounts", "touch_session",
 ]  # fmt: skip

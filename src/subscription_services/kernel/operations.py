@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -89,8 +89,7 @@ class Prepared:
     pool: str = "prepare"
 
 
-@dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class Change(msgspec.Struct, Generic[T], frozen=True):
     """The result of a change: `after` is the answer. The event names the changed fields, never their values.
 
     `details` are plain facts fit for the log (no personal data); `personal` is sealed for the subject.
@@ -100,29 +99,27 @@ class Change(Generic[T]):
     after: T
     object: str = ""
     subject: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
-    personal: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Detail] = {}
+    personal: Mapping[str, str] = {}
     actor: Actor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """The operation refuses but keeps what it wrote (a counted wrong password); `error` is raised after the commit."""
 
     error: DomainError
     object: str = ""
     subject: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
+    details: Mapping[str, Detail] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Seen(Generic[T]):
+class Seen(msgspec.Struct, Generic[T], frozen=True):
     """The result of a read of somebody's data."""
 
     answer: T
     object: str = ""
     subject: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
+    details: Mapping[str, Detail] = {}
 
 
 SubjectOf = Callable[[ReadTransaction, Context, Any], str]
@@ -162,6 +159,11 @@ class Operation:
     @property
     def public(self) -> bool:
         return any(isinstance(rule, Public) for rule in self.by)
+
+    @property
+    def simple(self) -> bool:
+        """Whether it is a read that needs not know who asks before its transaction: not limited, not for everybody."""
+        return not (self.changes or self.limits or self.public)
 
     @property
     def internal(self) -> bool:

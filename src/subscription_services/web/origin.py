@@ -1,8 +1,11 @@
-"""Where a request came from, as the edge established it."""
+"""What a request brings along, read once: cookies, single headers, and where it came from as the edge says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
+from starlette.types import Scope
 
 from subscription_services.kernel.context import Origin
 
@@ -13,6 +16,21 @@ def header_of(request: Request, name: bytes) -> str | None:
         if key == name:
             return str(value, "latin-1")
     return None
+
+
+def cookies_of(scope: Scope) -> Mapping[str, str]:
+    """The request's cookies by name; of a repeated name the first counts (RFC 6265: the more specific one).
+
+    Kept with the request, so that whoever asks (the token check, the session, a notice) reads the same."""
+    found: dict[str, str] | None = scope.get("cookies")
+    if found is None:
+        found = scope["cookies"] = {}
+        for key, value in scope["headers"]:
+            if key == b"cookie":
+                for part in str(value, "latin-1").split(";"):
+                    name, _, text = part.strip().partition("=")
+                    found.setdefault(name, text.strip('"'))
+    return found
 
 
 def origin_of(request: Request, channel: str) -> Origin:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class NavItem:
+
+class NavItem(msgspec.Struct, frozen=True):
     """A link of a navigation. `under` marks it current for every path below it as well."""
 
     label: str
@@ -22,8 +23,7 @@ class NavItem:
         return hash(self.href)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """The signed-in reader, as the header names them. `detail` is their address or their role."""
 
     name: str
@@ -36,8 +36,7 @@ class Person:
         return "".join(word[0] for word in words[:2]).upper() or "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """A message at the top of a page. `kind` is info, success, warning or danger."""
 
     kind: str
@@ -73,8 +72,7 @@ def _no_key() -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class PageContext:
+class PageContext(msgspec.Struct, frozen=True):
     """Reader, navigation and protections of one answer. `new_key` mints an idempotency key per form.
 
     `held` says what the reader's session is bound to: a script of ours keeps a key where the browser does not."""
@@ -88,7 +86,7 @@ class PageContext:
     nav: tuple[NavItem, ...] = ()
     account_nav: tuple[NavItem, ...] = ()
     footer: tuple[NavItem, ...] = ()
-    notices: tuple[Notice, ...] = field(default=())
+    notices: tuple[Notice, ...] = ()
     sandbox: bool = False
     mailbox_url: str | None = None
     product: str = "Subscription Services"
@@ -109,4 +107,4 @@ class PageContext:
 
     def with_notice(self, kind: str, text: str, title: str | None = None) -> PageContext:
         """The same page with one more message at its top."""
-        return replace(self, notices=(*self.notices, Notice(kind, text, title)))
+        return msgspec.structs.replace(self, notices=(*self.notices, Notice(kind, text, title)))
