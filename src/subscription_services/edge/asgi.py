@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from subscription_services.web.origin import headers_of
 from subscription_services.web.page import PageContext
 from subscription_services.web.problems import HttpProblem, as_json, as_page, problem_of, wants_json
 
@@ -30,15 +31,12 @@ class RequestState(dict[str, Any]):
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first header of that name (lower case), or None."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
+    return headers_of(scope).get(name)
 
 
 def has_bearer(scope: Scope) -> bool:
     """Whether the request brings a bearer token (RFC 6750)."""
-    return (header(scope, b"authorization") or b"")[:7].lower() == BEARER
+    return headers_of(scope).get(b"authorization", b"")[:7].lower() == BEARER
 
 
 class Told:

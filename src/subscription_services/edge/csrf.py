@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from subscription_services.edge.asgi import has_bearer, header, read_body, refuse, replay, state_of
-from subscription_services.web.origin import cookies_of
+from subscription_services.web.origin import cookies_of, without_cookies
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 SESSION = "__Host-session"
@@ -56,10 +56,7 @@ class Csrf:
             await self._app(scope, receive, send)
             return
         if has_bearer(scope) or scope["path"] in self._machine_paths:
-            scope = dict(scope)
-            scope["headers"] = [item for item in scope["headers"] if item[0] != b"cookie"]
-            scope["cookies"] = {}
-            await self._app(scope, receive, send)
+            await self._app(without_cookies(scope), receive, send)
             return
         cookies = cookies_of(scope)
         binding = f"s:{cookies[SESSION]}" if SESSION in cookies else f"v:{cookies[VISIT]}" if VISIT in cookies else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,7 @@ def _key(
             return str(getattr(request, field)).casefold()
 
 
+@lru_cache(maxsize=4096)
 def _network(address: str, v4: int, v6: int) -> str:
     try:
         parsed = ip_address(address)

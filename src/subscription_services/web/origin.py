@@ -10,12 +10,24 @@ from starlette.types import Scope
 from subscription_services.kernel.context import Origin
 
 
+def headers_of(scope: Scope) -> Mapping[bytes, bytes]:
+    """The first header of each name (lower case). Kept with the request: a dozen places ask for one or two."""
+    found: dict[bytes, bytes] | None = scope.get("first_headers")
+    if found is None:
+        found = scope["first_headers"] = dict(reversed(scope["headers"]))
+    return found
+
+
+def without_cookies(scope: Scope) -> Scope:
+    """The same request as if it had come without any cookie."""
+    headers = [item for item in scope["headers"] if item[0] != b"cookie"]
+    return {**scope, "headers": headers, "first_headers": None, "cookies": {}}
+
+
 def header_of(request: Request, name: bytes) -> str | None:
-    """The first header of that name (lower case), without making an index of all for one or two."""
-    for key, value in request.scope["headers"]:
-        if key == name:
-            return str(value, "latin-1")
-    return None
+    """The first header of that name (lower case), as text."""
+    value = headers_of(request.scope).get(name)
+    return None if value is None else str(value, "latin-1")
 
 
 def cookies_of(scope: Scope) -> Mapping[str, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
 
-class NavItem(msgspec.Struct, frozen=True):
+class NavItem(msgspec.Struct, frozen=True, cache_hash=True):
     """A link of a navigation. `under` marks it current for every path below it as well."""
 
     label: str
@@ -18,9 +19,17 @@ class NavItem(msgspec.Struct, frozen=True):
     under: str | None = None
     primary: bool = False
 
-    def __hash__(self) -> int:
-        """Enough to tell links apart, and quick: navigations are looked up at every page."""
-        return hash(self.href)
+    def is_current(self, path: str) -> bool:
+        """Whether it names this page, or the part of the site that the page stands in."""
+        if path == self.href:
+            return True
+        return self.under is not None and (path + "/").startswith(self.under.rstrip("/") + "/")
+
+
+@lru_cache(maxsize=4096)
+def current_of(items: tuple[NavItem, ...], path: str) -> tuple[NavItem, ...]:
+    """Those of `items` that are current there."""
+    return tuple(item for item in items if item.is_current(path))
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -94,16 +103,6 @@ class PageContext(msgspec.Struct, frozen=True):
     sign_out_path: str = "/sign-out"
     language: str = "en"
     request_id: str = ""
-
-    def is_current(self, item: NavItem) -> bool:
-        """Whether the item names this page, or the part of the site that it stands in."""
-        if self.path == item.href:
-            return True
-        return item.under is not None and (self.path + "/").startswith(item.under.rstrip("/") + "/")
-
-    def current(self, items: tuple[NavItem, ...]) -> tuple[NavItem, ...]:
-        """Those of `items` that are current."""
-        return tuple(item for item in items if self.is_current(item))
 
     def with_notice(self, kind: str, text: str, title: str | None = None) -> PageContext:
         """The same page with one more message at its top."""

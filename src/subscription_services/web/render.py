@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import segno
-from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, Template
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from subscription_services.web.assets import Assets
 from subscription_services.web.fixed import Fixed
 from subscription_services.web.icons import ICONS, STATES
-from subscription_services.web.page import NavItem, PageContext
+from subscription_services.web.page import NavItem, PageContext, current_of
 from subscription_services.web.words import ago_text, date_text, iso, money_text, time_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,7 +45,10 @@ def make_environment(rooms: Mapping[str, Path], assets: Assets) -> Environment:
         drawn: Markup = getattr(components, macro)(items, current, *words)
         return drawn
 
-    environment.globals["remembered"] = remembered
+    def links(macro: str, items: tuple[NavItem, ...], path: str, *words: str) -> Markup:
+        return remembered(macro, items, current_of(items, path), *words)
+
+    environment.globals["links"] = links
     components: Any = environment.get_template("components.html").module
     environment.globals["ui"] = components
     return environment
@@ -58,7 +61,14 @@ def room_templates() -> dict[str, Path]:
 
 ASSETS = Assets()
 _environment = make_environment(room_templates(), ASSETS)
-_template = cache(_environment.get_template)
+
+
+@cache
+def _template(name: str) -> Template:
+    """Its globals as one plain dictionary: they are copied at every page, and the library's chain of them is slow."""
+    found = _environment.get_template(name)
+    found.globals = dict(found.globals)
+    return found
 
 
 def page(template: str, view: PageContext, **data: Any) -> str:
