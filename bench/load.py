@@ -95,7 +95,7 @@ def running(command: Sequence[str], environment: Mapping[str, str], ready: str, 
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, certificate: Path) -> None:
-    for _ in range(300):
+    for _ in range(900):
         if process.poll() is not None:
             raise AssertionError(f"the server ended at once with status {process.returncode}")
         try:
