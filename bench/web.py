@@ -20,11 +20,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.allauth_serve import PLACES as THEIRS
-from bench.load import load, require_wrk, running
+from bench.load import BROWSER, load, require_wrk, running
 from bench.measure import Ratio, from_pairs
 from bench.people import enter, environment_of, join, opened
 from sandbox.loopback import choose_port
 from subscription_services import app
+from subscription_services.kernel.context import Origin
 from subscription_services.kernel.settings import HouseSettings
 
 OURS = {"json": "/api/identity.profile", "page": "/account"}
@@ -94,8 +95,9 @@ def _ours(folder: Path, **settings: str) -> Side:
 
 
 async def _signed_in(house: app.House) -> str:
+    """As a browser would: the session belongs to its network, and every request shows that it comes from there."""
     await join(house, "ada@example.org", 1)
-    return await enter(house, "ada@example.org", 1)
+    return await enter(house, "ada@example.org", 1, Origin("127.0.0.1", BROWSER, "page"))
 
 
 def _theirs(folder: Path, certificate: Path) -> Side:

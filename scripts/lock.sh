@@ -9,4 +9,5 @@ lock() {
 upgrade=${1:-}
 for set in runtime roots dev bench; do lock 3.11 "$set"; done
 # the other verifier of the log has an environment of its own
+lock 3.11 sessions
 lock 3.12 interop

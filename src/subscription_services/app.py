@@ -172,8 +172,8 @@ def _assemble(
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(
-        kernel, front.visitor, front.navigation, places=front.places, product=PRODUCT, sandbox=house.sandbox,
-        mailbox_url=house.mailbox_url or None, development=house.development,
+        kernel, front.visitor, front.navigation, places=front.places, asker=front.asker, product=PRODUCT,
+        sandbox=house.sandbox, mailbox_url=house.mailbox_url or None, development=house.development,
     )  # fmt: skip
     schedules = (
         *identity.SCHEDULES,

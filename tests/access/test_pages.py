@@ -62,7 +62,7 @@ def test_strangers_sign_in_first_and_subscribers_find_nothing(world: World, ask:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_team_member_sets_up_the_second_factor_before_anything_else(world: World, ask: Asking, path: str) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     bare = replace(world.team(Role.ADMINISTRATOR), second_factor=False)
     assert ask(bare, path).headers["location"].startswith("/account/two-factor?next=/team")

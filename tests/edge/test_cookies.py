@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import cookie_parser
 
-from subscription_services.edge.asgi import read_cookies
+from subscription_services.web.origin import read_cookies
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,5 @@ def test_a_redirect_stays_on_this_site(path: str) -> None:
 
 
 def test_the_page_and_its_part_are_marked_as_current() -> None:
-    view = PageContext(path="/orders/1")
-    assert view.is_current(NavItem("Orders", "/orders", under="/orders"))
-    assert not view.is_current(NavItem("Order", "/order", under="/order"))
+    assert NavItem("Orders", "/orders", under="/orders").is_current("/orders/1")
+    assert not NavItem("Order", "/order", under="/order").is_current("/orders/1")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection
 
 from subscription_services import identity
@@ -14,8 +15,7 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.mail import SendLetter
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
+class SessionFacts(msgspec.Struct, frozen=True):
     account: str
     team: bool
     signed_in_at: datetime

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from subscription_services.web.origin import headers_of
 from subscription_services.web.page import PageContext
 from subscription_services.web.problems import HttpProblem, as_json, as_page, problem_of, wants_json
 
 BEARER = b"bearer "
 _TOLD = "refusals_told"
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-Headers = Sequence[tuple[bytes, bytes]]
 
 
 def state_of(scope: Scope) -> dict[str, Any]:
@@ -33,42 +31,12 @@ class RequestState(dict[str, Any]):
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first header of that name (lower case), or None."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
+    return headers_of(scope).get(name)
 
 
 def has_bearer(scope: Scope) -> bool:
     """Whether the request brings a bearer token (RFC 6750)."""
-    return (header(scope, b"authorization") or b"")[:7].lower() == BEARER
-
-
-def read_cookies(headers: Headers) -> tuple[dict[str, str], Headers]:
-    """The cookies by name, and the headers with what was read only, so that everybody behind reads the same.
-
-    Browsers keep a name that begins with `__Host-` to this host, but only as they read it: one behind a blank of
-    another alphabet may come from a neighbouring host, and a reader that trims names would take it for ours. Names
-    that are no tokens (RFC 6265) are dropped; of a repeated name the first counts, and one of ours counts not at all.
-    """
-    found: dict[bytes, bytes] = {}
-    doubled, whole = set(), True
-    for key, value in headers:
-        if key != b"cookie":
-            continue
-        for part in value.split(b";"):
-            name, equals, text = part.strip(b" \t").partition(b"=")
-            if name in found or not equals or not _TOKEN.fullmatch(name):
-                whole = False
-                doubled.add(name)
-            else:
-                found[name] = text
-    if not whole:
-        found = {name: text for name, text in found.items() if not (name in doubled and name.startswith(b"__Host-"))}
-        others = [item for item in headers if item[0] != b"cookie"]
-        joined = b"; ".join(name + b"=" + text for name, text in found.items())
-        headers = [*others, (b"cookie", joined)] if found else others
-    return {name.decode("latin-1"): text.decode("latin-1").strip('"') for name, text in found.items()}, headers
+    return headers_of(scope).get(b"authorization", b"")[:7].lower() == BEARER
 
 
 class Told:

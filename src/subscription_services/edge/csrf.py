@@ -6,11 +6,13 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Collection
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from subscription_services.edge.asgi import has_bearer, header, read_body, read_cookies, refuse, replay, state_of
+from subscription_services.edge.asgi import has_bearer, header, read_body, refuse, replay, state_of
+from subscription_services.web.origin import read_cookies, without_cookies
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 SESSION = "__Host-session"
@@ -54,13 +56,12 @@ class Csrf:
             await self._app(scope, receive, send)
             return
         if has_bearer(scope) or scope["path"] in self._machine_paths:
-            scope = dict(scope)
-            scope["headers"] = [item for item in scope["headers"] if item[0] != b"cookie"]
-            await self._app(scope, receive, send)
+            await self._app(without_cookies(scope), receive, send)
             return
         cookies, headers = read_cookies(scope["headers"])
         if headers is not scope["headers"]:
-            scope = {**scope, "headers": headers}
+            scope = {**scope, "headers": headers, "first_headers": None}
+        scope["cookies"] = cookies
         binding = f"s:{cookies[SESSION]}" if SESSION in cookies else f"v:{cookies[VISIT]}" if VISIT in cookies else ""
         if scope["method"] in SAFE:
             await self._page(scope, receive, send, binding)
@@ -95,11 +96,13 @@ class Csrf:
         return hmac.compare_digest(given.encode(), self.token(binding).encode())
 
     async def _page(self, scope: Scope, receive: Receive, send: Send, binding: str) -> None:
+        if binding:
+            state_of(scope)["csrf_token"] = partial(self.token, binding)
+            await self._app(scope, receive, send)
+            return
         minted: list[str] = []
 
         def token() -> str:
-            if binding:
-                return self.token(binding)
             if not minted:
                 minted.append(base64.urlsafe_b64encode(self._random(24)).decode())
             return self.token(f"v:{minted[0]}")
@@ -111,7 +114,7 @@ class Csrf:
             await send(message)
 
         state_of(scope)["csrf_token"] = token
-        await self._app(scope, receive, send if binding else with_cookie)
+        await self._app(scope, receive, with_cookie)
 
 
 def _field(body: bytes) -> str:

@@ -21,6 +21,7 @@ from .passkeys import Answer, Asserted, Known, read_answer, request_options, ver
 from .probes import password_of, probe
 from .queries import (
     AccountFacts,
+    SignedInPerson,
     accounts,
     contact_of,
     email_of,
@@ -33,8 +34,9 @@ from .settings import SETTINGS, IdentitySettings
 __all__ = [
     "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
     "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
-    "TouchSession", "accounts", "browser_in_words", "checks", "close_team_account", "configure", "configure_place",
-    "contact_of", "create_team_account", "email_of", "enrolment_token", "kinds", "network_of", "passkeys_of",
-    "password_of", "probe", "read_answer", "record_use", "relying_party", "rename_account", "request_options",
-    "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session", "verify_assertion",
+    "SignedInPerson", "TouchSession", "accounts", "browser_in_words", "checks", "close_team_account", "configure",
+    "configure_place", "contact_of", "create_team_account", "email_of", "enrolment_token", "kinds", "network_of",
+    "passkeys_of", "password_of", "probe", "read_answer", "record_use", "relying_party", "rename_account",
+    "request_options", "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session",
+    "verify_assertion",
 ]  # fmt: skip

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import replace
 from datetime import timedelta
 
 import pyotp
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, select
 
 from subscription_services.kernel.checks import Check, Doors, Finding, Verdict

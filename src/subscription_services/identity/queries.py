@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,8 +82,7 @@ _OWN = Prepared(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
+class SessionFacts(msgspec.Struct, frozen=True):
     """A session that is good now."""
 
     session: str
@@ -94,10 +92,9 @@ class SessionFacts:
     second_factor: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SignedInPerson(SessionFacts):
-    """The same with what a page's header shows; `touch_due` when its last use should be written down,
-    `recovering` when somebody asked to get into the account without its second factor."""
+class SignedInPerson(SessionFacts, frozen=True):
+    """The same with what a page's header shows; `touch_due` when its last use should be written down, `recovering` when
+    somebody asked to get into the account without its second factor."""
 
     email: str
     name: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,7 @@ def _key(kernel: Kernel, operation: Operation, limit: AnyLimit, ctx: Context, re
             return str(getattr(request, field)).casefold()
 
 
+@lru_cache(maxsize=4096)
 def _network(address: str, v4: int, v6: int) -> str:
     try:
         parsed = ip_address(address)

@@ -37,7 +37,8 @@ def api_routes(registry: Registry, *, product: str, version: str) -> tuple[Route
 
 def _operations(operations: Iterable[Operation]) -> Iterable[Route]:
     for item in operations:
-        yield Route("POST" if item.changes else "GET", f"/api/{item.name}", _handler(item), item)
+        method = "POST" if item.changes else "GET"
+        yield Route(method, f"/api/{item.name}", _handler(item), item, asks_inside=item.simple)
 
 
 def _handler(operation: Operation) -> Handler:
@@ -49,7 +50,7 @@ def _handler(operation: Operation) -> Handler:
         key = idempotency_key(header_of(call.request, b"idempotency-key"))
         performing(call.request)
         answer = await perform(
-            call.site.kernel, operation, call.actor, asked, origin=origin_of(call.request, "api"),
+            call.site.kernel, operation, call.asker or call.actor, asked, origin=origin_of(call.request, "api"),
             correlation_id=call.request.scope.get("state", {}).get("request_id") or None, idempotency_key=key,
         )  # fmt: skip
         return Response(msgspec.json.encode(answer), media_type="application/json")

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from subscription_services.kernel import errors
-from subscription_services.kernel.actors import Actor, Anonymous
+from subscription_services.kernel.actors import Actor, Anonymous, Asker
 from subscription_services.kernel.context import Origin
 from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.operations import Operation
@@ -40,22 +40,20 @@ ELSEWHERE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(msgspec.Struct, frozen=True):
     """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
 
     `held` says what their session is bound to; `refused` why it is not believed, where that matters; `alarm` what they
     have to see on every page."""
 
-    actor: Actor = field(default_factory=Anonymous)
+    actor: Actor = Anonymous()
     person: Person | None = None
     held: str = ""
     refused: errors.DomainError | None = None
     alarm: Alarm | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Navigation:
+class Navigation(msgspec.Struct, frozen=True):
     """The links that a visitor sees."""
 
     main: tuple[NavItem, ...] = ()
@@ -67,7 +65,8 @@ class Navigation:
 class Site:
     """What all pages share; put together once, in app.py.
 
-    `visitor` finds out who asks (session cookie or bearer token); `places` are the pages that solve a problem of
+    `visitor` finds out who asks (session cookie or bearer token), `asker` leaves that to the read which answers, where
+    that can be; `places` are the pages that solve a problem of
     a kind: {"not-signed-in": "/sign-in", ...}."""
 
     kernel: Kernel
@@ -79,6 +78,7 @@ class Site:
     mailbox_url: str | None = None
     development: bool = False
     sign_out_path: str = "/sign-out"
+    asker: Callable[[Request], Asker | None] = lambda request: None
 
     def view(self, request: Request, visitor: Visitor) -> PageContext:
         """The typed input of the layout for this request."""
@@ -115,14 +115,14 @@ class RouteInfo(Protocol):
     def operation(self) -> Operation | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """The argument of every page handler."""
 
     site: Site
     route: RouteInfo
     request: Request
     visitor: Visitor
+    asker: Asker | None = None
 
     @property
     def actor(self) -> Actor:

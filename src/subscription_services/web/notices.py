@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from subscription_services.web.origin import cookies_of
 from subscription_services.web.page import Notice
 
 COOKIE = "__Host-notice"
@@ -26,7 +27,7 @@ def declared() -> tuple[Notice, ...]:
 
 def shown(request: Request) -> tuple[Notice, ...]:
     """The notice that the request brings along, if any."""
-    found = _declared.get(request.cookies.get(COOKIE, ""))
+    found = _declared.get(cookies_of(request.scope).get(COOKIE, ""))
     return () if found is None else (found,)
 
 
@@ -39,5 +40,5 @@ def remember(response: Response, code: str) -> None:
 
 def clear(request: Request, response: Response) -> None:
     """Forget the notice, since it was shown."""
-    if COOKIE in request.cookies:
+    if COOKIE in cookies_of(request.scope):
         response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")

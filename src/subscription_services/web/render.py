@@ -17,7 +17,7 @@ from subscription_services.web.assets import Assets
 from subscription_services.web.fixed import Fixed
 from subscription_services.web.icons import ICONS, STATES
 from subscription_services.web.languages import ENGLISH, LANGUAGES, Language
-from subscription_services.web.page import NavItem, PageContext
+from subscription_services.web.page import NavItem, PageContext, current_of
 from subscription_services.web.translating import speak
 from subscription_services.web.words import JUST_NOW, ago_text, date_text, iso, money_text, time_text
 
@@ -54,7 +54,10 @@ def make_environment(rooms: Mapping[str, Path], assets: Assets, language: Langua
         drawn: Markup = getattr(components, macro)(items, current, *words)
         return drawn
 
-    environment.globals["remembered"] = remembered
+    def links(macro: str, items: tuple[NavItem, ...], path: str, *words: str) -> Markup:
+        return remembered(macro, items, current_of(items, path), *words)
+
+    environment.globals["links"] = links
     components: Any = environment.get_template("components.html").module
     environment.globals["ui"] = components
     return environment
@@ -75,7 +78,10 @@ def _environment(language: str) -> Environment:
 
 @cache
 def _template(name: str, language: str) -> Template:
-    return _environment(language).get_template(name)
+    """Its globals as one plain dictionary: they are copied at every page, and the library's chain of them is slow."""
+    found = _environment(language).get_template(name)
+    found.globals = dict(found.globals)
+    return found
 
 
 def page(template: str, view: PageContext, **data: Any) -> str:

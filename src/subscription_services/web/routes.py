@@ -30,7 +30,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 @dataclass(frozen=True, slots=True)
 class Route:
     """One row. `reason` says why a row without operation needs none, why what is asked of a read must not stand in its
-    address and is posted, or why a change comes by GET; `anonymous` skips finding out who asks."""
+    address and is posted, or why a change comes by GET; `anonymous` skips finding out who asks; `asks_inside` leaves it
+    to the operation, whose handler gives perform() the call's `asker` if there is one."""
 
     method: str
     path: str
@@ -39,6 +40,7 @@ class Route:
     reason: str = ""
     anonymous: bool = False
     machine: bool = False
+    asks_inside: bool = False
 
     @property
     def permission(self) -> str:
@@ -184,19 +186,20 @@ class Application:
 
 async def _answer(site: Site, route: Route, request: Request) -> Response:
     visitor = Visitor()
+    asker = site.asker(request) if route.asks_inside else None
     try:
-        if not route.anonymous:
+        if asker is None and not route.anonymous:
             visitor = await site.visitor(request)
             if visitor.refused is not None and route.operation is not None and not route.operation.public:
                 raise visitor.refused
-        response = await route.handler(Call(site, route, request, visitor))
+        response = await route.handler(Call(site, route, request, visitor, asker))
         if response.status_code >= 400:
             await note_attempt(site.kernel, request, route.operation, visitor.actor, response.status_code)
         return response
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception as error:
-        return await _refuse(site, request, visitor, error, route.operation)
+        return await _refuse(site, request, None if asker else visitor, error, route.operation)
 
 
 async def _refuse(
