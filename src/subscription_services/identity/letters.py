@@ -178,6 +178,11 @@ LETTERS = (
               f"on.\n\n{_NOT_YOU}"),
     ),
     LetterKind(
+        "identity.new_recovery_codes",
+        _told("New recovery codes",
+              f"new recovery codes were made for your account; the old ones stopped working.\n\n{_NOT_YOU}"),
+    ),
+    LetterKind(
         "identity.passkey_copied",
         _told("One of your passkeys was refused",
               "somebody (perhaps you) used a passkey of your account whose counter of uses went backwards. That "

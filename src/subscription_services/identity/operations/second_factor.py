@@ -21,6 +21,7 @@ from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import words
+from subscription_services.mail import SendLetter
 from subscription_services.storage import fetch, insert_row, open_row, update_row
 
 ISSUER = "Subscription Services"
@@ -177,6 +178,7 @@ def new_recovery_codes(tx: Transaction, ctx: Context, request: Nothing) -> Chang
     """Replace all recovery codes; the old ones stop working."""
     if not has_second_factor(tx.connection, ctx.actor.id):
         raise NotStarted()
+    tx.outbox.add(SendLetter(letter="identity.new_recovery_codes", account=ctx.actor.id))
     return Change(None, RecoveryCodes(ctx.actor.id, codes.replace_recovery_codes(tx, ctx, ctx.actor.id)))
 
 
