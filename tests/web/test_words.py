@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from subscription_services.kernel.money import Money
 from subscription_services.web import render
 from subscription_services.web.forms import FormState, parse
-from subscription_services.web.page import NavItem, PageContext, Person
+from subscription_services.web.page import NavItem, PageContext, Person, current_of
 from subscription_services.web.words import ago_text, iso, money_text, time_text
 
 NOW = datetime(2026, 11, 24, 7, 6, tzinfo=UTC)
@@ -88,5 +88,5 @@ def test_a_redirect_stays_on_this_site(path: str) -> None:
 
 
 def test_the_page_and_its_part_are_marked_as_current() -> None:
-    assert NavItem("Orders", "/orders", under="/orders").is_current("/orders/1")
-    assert not NavItem("Order", "/order", under="/order").is_current("/orders/1")
+    orders, order = NavItem("Orders", "/orders", under="/orders"), NavItem("Order", "/order", under="/order")
+    assert current_of((orders, order), "/orders/1") == (orders,)

@@ -54,10 +54,10 @@ def make_environment(rooms: Mapping[str, Path], assets: Assets, language: Langua
         drawn: Markup = getattr(components, macro)(items, current, *words)
         return drawn
 
-    def links(macro: str, items: tuple[NavItem, ...], path: str, *words: str) -> Markup:
+    def links_at(macro: str, items: tuple[NavItem, ...], path: str, *words: str) -> Markup:
         return remembered(macro, items, current_of(items, path), *words)
 
-    environment.globals["links"] = links
+    environment.globals["links_at"] = links_at
     components: Any = environment.get_template("components.html").module
     environment.globals["ui"] = components
     return environment
