@@ -106,7 +106,7 @@ def test_copied_cookies_end_while_the_owner_goes_on(
         owner = open_one("owner", device)
         page = owner.pages[0]
         sign_in(page, service, visitor.email)
-        eventually(lambda: cookie in cookies(owner), 30)
+        eventually(lambda: cookie in cookies(owner), 180)
         assert words in binding(page, service)
         copied = [item for name, item in cookies(owner).items() if name != cookie]
         page.wait_for_timeout(11_000)  # the grace after a key was registered
@@ -123,7 +123,7 @@ def test_copied_cookies_end_while_the_owner_goes_on(
         owner.clear_cookies(name=cookie)  # as when its time is over
         page.goto(f"{service.url}/account/profile")
         page.wait_for_url("**/account/profile")
-        eventually(lambda: cookie in cookies(owner), 30)
+        eventually(lambda: cookie in cookies(owner), 180)
         assert cookies(owner)[cookie]["value"] != before
         assert words in binding(page, service)
         sends_what_was_typed(page, owner, service, cookie, tmp_path)

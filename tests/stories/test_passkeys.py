@@ -99,7 +99,7 @@ def test_a_passkey_from_its_making_to_signing_in_with_it_alone(service: Service,
     page.get_by_role("button", name="Sign in with a passkey").click()
     page.wait_for_url(f"{service.url}/account/two-factor")
     assert "last used" in page.locator("main").inner_text()
-    eventually(lambda: "key in this browser" in person_binding(page, service), 30)
+    eventually(lambda: "key in this browser" in person_binding(page, service), 180)
     person.go("/account/activity", "activity")
     assert "Signed in with a passkey" in page.locator("main").inner_text()
 
