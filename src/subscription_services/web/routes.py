@@ -185,9 +185,10 @@ class Application:
 
 
 async def _answer(site: Site, route: Route, request: Request) -> Response:
-    visitor = Visitor()
-    asker = site.asker(request) if route.asks_inside else None
+    visitor, asker = Visitor(), None
     try:
+        if route.asks_inside:
+            asker = site.asker(request)
         if asker is None and not route.anonymous:
             visitor = await site.visitor(request)
             if visitor.refused is not None and route.operation is not None and not route.operation.public:

@@ -163,7 +163,7 @@ def _error(error: DomainError | HttpProblem) -> Response:
     problem = problem_of(error)
     status = 400 if problem.status == 422 else problem.status
     fields = "; ".join(f"{name}: {text}" for name, text in problem.fields.items())
-    body = {"schemas": [scim.ERROR], "status": str(status), "detail": fields or problem.detail}
+    body = {"schemas": [scim.ERROR], "status": str(status), "detail": fields or str(problem.detail)}
     if status in (400, 409) and problem.kind.name != "refused":
         body["scimType"] = _KINDS.get(problem.code, "invalidValue" if status == 400 else "")
     return _json({key: value for key, value in body.items() if value}, status, dict(problem.headers))
