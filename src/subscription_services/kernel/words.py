@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol, Self, TypeVar
 
+import msgspec
 from markupsafe import Markup, escape
 
 T = TypeVar("T")
@@ -85,6 +86,17 @@ def joined(*parts: str) -> Words:
 def table(texts: Mapping[T, str]) -> dict[T, Words]:
     """A table of texts that people read."""
     return {key: as_words(text) for key, text in texts.items()}
+
+
+def json_of(value: object) -> bytes:
+    """JSON for programs; words in it are written in English."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Words):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is nothing that JSON knows")
 
 
 def as_words(text: str) -> Words:
