@@ -7,6 +7,7 @@ link, the sentence of a promise. `words`, `counted` and `table` name the rest.
 from __future__ import annotations
 
 import ast
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from babel.messages.pofile import write_po
 from jinja2 import Environment, nodes
 from jinja2.ext import Extension, extract_from_ast
 from jinja2.parser import Parser
+from zxcvbn import feedback
 
 from subscription_services import app, mail
 from subscription_services.billing.model import InvoiceStatus
@@ -128,9 +130,16 @@ def of_declarations() -> Iterator[Text]:
     yield from (Text(text, "") for text in sorted(mail.letter_texts()))
 
 
+def of_libraries() -> Iterator[Text]:
+    """What zxcvbn advises: it names its texts with `_()` as gettext does."""
+    for node in ast.walk(ast.parse(inspect.getsource(feedback))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_" and (text := _constant(node.args[0])):
+            yield Text(text, "")
+
+
 def texts() -> list[Text]:
     """All of them."""
-    return [*of_templates(), *of_code(), *of_declarations()]
+    return [*of_templates(), *of_code(), *of_declarations(), *of_libraries()]
 
 
 def catalogue(found: Iterable[Text]) -> Catalog:

@@ -80,7 +80,7 @@ def test_texts_are_found_where_they_stand() -> None:
     for one in (
         "Hello, %(name)s",  # a template
         "With two-factor sign-in, a stolen password alone opens nothing. We strongly recommend it; it takes two "
-        "minutes and an app on your phone.",  # inside {% fixed %}
+        "minutes and a passkey on this device or an app on your phone.",  # inside {% fixed %}
         "The e-mail address or the password is not right.",  # an error's class
         "There is no account with this address or id.",  # where it is raised
         "That device is signed out.",  # a notice

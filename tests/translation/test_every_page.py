@@ -27,15 +27,17 @@ STRANGERS = (
     "/", "/plans", "/security", "/security/promises/transit.tls13", "/security/promises/none", "/log", "/sign-in",
     "/sign-up", "/sign-up/sent", "/verify", f"/verify?token={LINK}", "/enrol", f"/enrol?token={LINK}", "/forgot",
     "/forgot/sent", "/reset", f"/reset?token={LINK}", "/locked", "/locked/sent", "/unlock", f"/unlock?token={LINK}",
-    "/sign-in/code", "/nowhere", "/problems", "/problems/refused", "/session/renew",
+    "/sign-in/code", "/recover", "/sign-in/team", "/nowhere", "/problems", "/problems/refused", "/session/renew",
 )  # fmt: skip
 SUBSCRIBERS = (
     "/account", "/account/profile", "/account/password", "/account/close", "/account/two-factor",
-    "/account/two-factor/set-up", "/account/devices", "/account/activity", "/account/activity?after=1",
+    "/account/two-factor/set-up", "/account/two-factor/passkey", "/account/email",
+    "/account/devices", "/account/activity", "/account/activity?after=1",
     "/account/payment-methods", "/plans", "/subscriptions", "/invoices", "/confirm", "/team",
 )  # fmt: skip
 TEAM = (
-    "/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log?actor=nobody",
+    "/team", "/team/people", "/team/people/invite", "/team/find", "/team/recoveries",
+    "/team/log", "/team/log?actor=nobody",
     "/team/log?since=never", "/team/log/exports", "/team/service-accounts", "/team/service-accounts/new", "/team/keys",
     "/team/keys/purposes/subject", "/team/keys/re-encryption", "/team/mail", "/account/two-factor", "/account/profile",
     "/account/devices", "/account/activity",
@@ -80,7 +82,7 @@ def read(world: World, monkeypatch: pytest.MonkeyPatch) -> Read:
 
 DATA = (
     "Subscription Services", "Ada Example", "who@home", "Subscriber", "Tess Team", "AE", "PDF", "localhost",
-    "Light", "Standard", "Large", "RFC 9457", "API",
+    "Light", "Standard", "Large", "RFC 9457", "API", "Authenticator app",
 )  # fmt: skip
 
 

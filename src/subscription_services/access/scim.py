@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from subscription_services.kernel.errors import Invalid, Malformed
+from subscription_services.kernel.words import words
 
 from .directory import DirectoryUser
 from .operations.scim import CreateUser, UpdateUser, Users
@@ -182,4 +183,4 @@ def _made(values: dict[str, Any], into: type[T]) -> T:
 def _check_schema(body: Mapping[str, Any], wanted: str) -> None:
     schemas = body.get("schemas")
     if not isinstance(schemas, list) or wanted.lower() not in [str(item).lower() for item in schemas]:
-        raise Malformed(f"The body names {wanted} among its schemas.")
+        raise Malformed(words("The body names %(schema)s among its schemas.", schema=wanted))

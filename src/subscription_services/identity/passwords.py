@@ -20,7 +20,7 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 from zxcvbn.matching import RANKED_DICTIONARIES
 
 from subscription_services.kernel.clock import monotonic
-from subscription_services.kernel.words import words
+from subscription_services.kernel.words import as_words, sentences, words
 
 MINIMUM_COST = 12
 SHORTEST = 12
@@ -70,7 +70,7 @@ def weakness(password: str, *known: str) -> str | None:
                 return words("Do not use your name, your address or ours as the password.")
     found = strength(text, *known)
     if found.score < GUESSED_QUICKLY:
-        return words("This password can be guessed quickly. %(advice)s", advice=" ".join(found.advice))
+        return words("This password can be guessed quickly. %(advice)s", advice=sentences(*found.advice))
     return None
 
 
@@ -83,7 +83,7 @@ def strength(password: str, *known: str) -> Strength:
         finally:
             RANKED_DICTIONARIES["user_inputs"] = {}
     advice = (found["feedback"]["warning"], *found["feedback"]["suggestions"])
-    return Strength(found["score"], tuple(text for text in advice if text))
+    return Strength(found["score"], tuple(as_words(text) for text in advice if text))
 
 
 def make_verifier(pepper: bytes, password: str, cost: int) -> bytes:

@@ -37,6 +37,14 @@ def well_formed(text: str, prefix: str) -> bool:
     return text[-_CHECK:] == _checksum(text[:-_CHECK])
 
 
+def secret_in(text: str, prefix: str) -> bytes:
+    """The random bytes of one that is well formed."""
+    value = 0
+    for letter in text[len(prefix) : -_CHECK]:
+        value = value * 62 + _DIGITS.index(letter)
+    return value.to_bytes(33, "big")[-32:]
+
+
 def _checksum(text: str) -> str:
     return _base62(zlib.crc32(text.encode("ascii")), _CHECK)
 

@@ -83,6 +83,14 @@ def joined(*parts: str) -> Words:
     return found
 
 
+def sentences(*parts: str) -> Words:
+    """Whole sentences one after the other."""
+    found = Words("")
+    for part in parts:
+        found = words("%(one)s %(more)s", one=found, more=as_words(part)) if found else as_words(part)
+    return found
+
+
 def table(texts: Mapping[T, str]) -> dict[T, Words]:
     """A table of texts that people read."""
     return {key: as_words(text) for key, text in texts.items()}

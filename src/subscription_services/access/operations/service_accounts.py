@@ -20,6 +20,7 @@ from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 
 from .people import Id
 
@@ -171,7 +172,7 @@ def _new_token(
     """Raises NotFound, ServiceAccountEnded, and Invalid where the settings allow fewer days."""
     longest = in_force().token_days
     if days > longest:
-        raise Invalid(fields={"days": f"Choose {longest} days or fewer."})
+        raise Invalid(fields={"days": words("Choose %(longest)s days or fewer.", longest=longest)})
     account = queries.one_service_account(tx, service_account)
     if account.state is not model.ServiceAccountState.ACTIVE or account.expires_at <= ctx.now:
         raise ServiceAccountEnded()

@@ -56,7 +56,7 @@ def _minutes(count: int) -> str:
 
 
 def _hours(count: int) -> str:
-    return "1 hour" if count == 1 else f"{count} hours"
+    return counted("1 hour", "%(num)s hours", count)
 
 
 async def choose_idle(call: Call) -> Response:

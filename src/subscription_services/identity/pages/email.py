@@ -79,7 +79,7 @@ async def cannot_read(call: Call) -> Response:
     except NotFound:
         return call.go(PAGE, NOTHING_WAITS)
     except TooMany as error:
-        return await _page(call, FormState(problem=error.text), status_of(error))
+        return await _page(call, FormState(problem=error.words), status_of(error))
     except StepUpNeeded as error:
         return to_confirm(call, PAGE, error)
     return call.go(PAGE, REQUESTED)

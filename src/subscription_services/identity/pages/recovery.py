@@ -42,7 +42,7 @@ async def ask(call: Call) -> Response:
     except ChallengeEnded:
         return _again(call)
     except (TooMany, NothingLost) as error:
-        return _page(call, FormState(problem=error.text), status_of(error))
+        return _page(call, FormState(problem=error.words), status_of(error))
     return call.render("identity/recover_asked.html", wait_until=done.wait_until)
 
 
