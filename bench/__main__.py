@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import kms, seal, search, signin, trees, verify, web, writes
+from bench import kms, seal, search, sessions, signin, stuffing, timing, trees, verify, web, writes
 from bench.measure import Ratio
 
 ALL = {
@@ -21,6 +21,9 @@ ALL = {
     "signin": signin.run,
     "web": web.run,
     "search": search.run,
+    "sessions": sessions.run,
+    "stuffing": stuffing.run,
+    "timing": timing.run,
 }
 
 
@@ -38,6 +41,8 @@ def main() -> int:
     for name in chosen:
         print(f"running {name} ...", file=sys.stderr, flush=True)
         rows += ALL[name]()
+    if not rows:
+        return 0
     table = Table("What", "a second", "Baseline", "a second", "Ratio (min, median, max)", "Goal")
     for row in rows:
         low, middle, high = row.spread

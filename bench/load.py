@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CONNECTIONS = 32
+BROWSER = "bench"
+"""What all requests say of their browser: our sessions belong to one."""
 _SCRIPT = """
 done = function(summary)
   local e = summary.errors
@@ -52,9 +54,8 @@ def load(url: str, cookie: str, seconds: float, certificate: Path) -> float:
         script.write(_SCRIPT)
         script.flush()
         command = [require_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "-s", script.name]
-        said = subprocess.run(
-            [*command, "-H", f"Cookie: {cookie}", url], check=True, capture_output=True, text=True
-        ).stdout
+        sent = ["-H", f"Cookie: {cookie}", "-H", f"User-Agent: {BROWSER}"]
+        said = subprocess.run([*command, *sent, url], check=True, capture_output=True, text=True).stdout
     line = next(line for line in said.splitlines() if line.startswith("RESULT "))
     requests, microseconds, received, errors = map(int, line.split()[1:])
     if errors or received < requests * size:
@@ -66,7 +67,8 @@ def see(url: str, cookie: str, certificate: Path) -> bytes:
     """The body of one answer, which must be 200 without a redirect."""
     context = ssl.create_default_context(cafile=str(certificate))
     opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _Stay())
-    with opener.open(urllib.request.Request(url, headers={"Cookie": cookie}), timeout=10) as answer:
+    asked = urllib.request.Request(url, headers={"Cookie": cookie, "User-Agent": BROWSER})
+    with opener.open(asked, timeout=10) as answer:
         body: bytes = answer.read()
     return body
 
@@ -93,7 +95,7 @@ def running(command: Sequence[str], environment: Mapping[str, str], ready: str, 
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, certificate: Path) -> None:
-    for _ in range(300):
+    for _ in range(900):
         if process.poll() is not None:
             raise AssertionError(f"the server ended at once with status {process.returncode}")
         try:

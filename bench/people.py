@@ -65,7 +65,8 @@ async def join(house: app.House, email: str, number: int) -> None:
     await do(verify_address, Anonymous(), VerifyAddress(link.token, password=PASSWORD))
 
 
-async def enter(house: app.House, email: str, number: int) -> str:
+async def enter(house: app.House, email: str, number: int, origin: Origin | None = None) -> str:
     """Sign in; returns the session's token."""
-    signed = await perform(house.kernel, sign_in, Anonymous(), SignIn(email, PASSWORD), origin=origin_of(number))
+    here = origin or origin_of(number)
+    signed = await perform(house.kernel, sign_in, Anonymous(), SignIn(email, PASSWORD), origin=here)
     return str(signed.token)

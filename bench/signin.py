@@ -1,4 +1,5 @@
-"""Sign-ins through perform() against bare bcrypt of the same cost on all cores.
+"""Sign-ins through perform() against bare bcrypt of the same cost on all cores; and how long whoever is signed in waits
+while a flood of sign-ins keeps every core busy (`bench.flood`).
 
 The limits stay on: the sign-ins are spread over people and addresses as those of real ones are.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import bcrypt
 
+from bench import flood
 from bench.measure import Ratio, from_pairs, rate
 from bench.people import enter, environment_of, join, opened
 from subscription_services import app
@@ -53,7 +55,7 @@ def run() -> list[Ratio]:
         bare(COUNT // 4)
         pairs = [(rate(lambda count: runner.run(some(count)), COUNT), rate(bare, COUNT)) for _ in range(ROUNDS)]
     what = f"sign-in, cost {COST}, {CALLERS} callers"
-    return [from_pairs(what, f"bare bcrypt on {cores} cores", pairs, 0.95)]
+    return [from_pairs(what, f"bare bcrypt on {cores} cores", pairs, 0.95), *flood.run()]
 
 
 @contextmanager

@@ -20,11 +20,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.allauth_serve import PLACES as THEIRS
-from bench.load import load, require_wrk, running
+from bench.load import BROWSER, load, require_wrk, running
 from bench.measure import Ratio, from_pairs
 from bench.people import enter, environment_of, join, opened
 from sandbox.loopback import choose_port
 from subscription_services import app
+from subscription_services.kernel.context import Origin
 from subscription_services.kernel.settings import HouseSettings
 
 OURS = {"json": "/api/identity.profile", "page": "/account"}
@@ -78,11 +79,12 @@ def sides() -> Iterator[tuple[Side, Side]]:
         yield ours, _theirs(Path(folder), ours.certificate)
 
 
-def _ours(folder: Path) -> Side:
+def _ours(folder: Path, **settings: str) -> Side:
     https, http = choose_port("127.0.0.1", 0), choose_port("127.0.0.1", 0)
     environment = environment_of(
-        folder / "data", SUBS_PROCESSES=str(PROCESSES), SUBS_HTTPS_PORT=str(https), SUBS_HTTP_PORT=str(http)
-    )
+        folder / "data", SUBS_PROCESSES=str(PROCESSES), SUBS_HTTPS_PORT=str(https), SUBS_HTTP_PORT=str(http),
+        **settings,
+    )  # fmt: skip
     with opened(environment) as house:
         certificate = app.certificate(house.settings.of(HouseSettings)).certificate
         cookie = f"__Host-session={asyncio.run(_signed_in(house))}"
@@ -93,8 +95,9 @@ def _ours(folder: Path) -> Side:
 
 
 async def _signed_in(house: app.House) -> str:
+    """As a browser would: the session belongs to its network, and every request shows that it comes from there."""
     await join(house, "ada@example.org", 1)
-    return await enter(house, "ada@example.org", 1)
+    return await enter(house, "ada@example.org", 1, Origin("127.0.0.1", BROWSER, "page"))
 
 
 def _theirs(folder: Path, certificate: Path) -> Side:

@@ -17,7 +17,7 @@ from sandbox.loopback import PortInUse, choose_port
 
 MAILBOX_PORT = 8025
 PROCESSOR_PORT = 8044
-ROOMS = ("billing", "identity", "keys", "mail")
+ROOMS = ("access", "billing", "identity", "keys", "mail")
 """Rooms with settings of their own: a section each in the file."""
 
 

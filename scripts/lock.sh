@@ -1,10 +1,13 @@
 #!/bin/sh
-# Writes the lock files anew: every package pinned with its hashes, no addresses.
+# Writes the lock files: every package pinned with its hashes, no addresses. What is locked stays as it is;
+# `sh scripts/lock.sh --upgrade` takes the newest of everything.
 set -eu
-for set in runtime roots dev bench; do
-  .venv/bin/uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate \
-    -o "requirements/$set.txt" "requirements/$set.in"
-done
+lock() {
+  .venv/bin/uv pip compile --quiet $upgrade --python-version "$1" --generate-hashes --no-header --no-annotate \
+    -o "requirements/$2.txt" "requirements/$2.in"
+}
+upgrade=${1:-}
+for set in runtime roots dev bench; do lock 3.11 "$set"; done
 # the other verifier of the log has an environment of its own
-.venv/bin/uv pip compile --quiet --upgrade --python-version 3.12 --generate-hashes --no-header --no-annotate \
-  -o requirements/interop.txt requirements/interop.in
+lock 3.11 sessions
+lock 3.12 interop

@@ -6,6 +6,7 @@ ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/d
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
   missing="$missing chromium"
 command -v softhsm2-util >/dev/null || missing="$missing softhsm2"
+command -v valkey-server >/dev/null || command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v go >/dev/null || missing="$missing golang-go"
 [ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/tlog ] || missing="$missing golang-golang-x-mod-dev"
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

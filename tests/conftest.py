@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from subscription_services.testing import PostgresServer, World, find_postgres, prepared_template
+from subscription_services.testing import (
+    PostgresServer,
+    ValkeyServer,
+    World,
+    find_postgres,
+    find_valkey,
+    prepared_template,
+)
 
 CI = os.environ.get("CI") == "true"
 # on CI the same examples each time, so that a red run is about the change; here new ones each time, to find more
@@ -34,6 +41,23 @@ def postgres() -> Iterator[PostgresServer]:
     server = PostgresServer.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[ValkeyServer]:
+    """A Valkey or Redis server of this session's own."""
+    if find_valkey() is None:
+        missing("Valkey or Redis")
+    server = ValkeyServer.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey(valkey_server: ValkeyServer) -> ValkeyServer:
+    """The same, answering and empty."""
+    valkey_server.ensure()
+    return valkey_server
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +89,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Path, str]]:
     """A data directory and database URL with the schema in place, fresh for each test."""
     data = tmp_path / "data"
-    if engine == "sqlite":
+    if engine in ("sqlite", "valkey"):
         shutil.copytree(request.getfixturevalue("sqlite_template"), data)
         yield data, ""
         return
@@ -77,8 +101,14 @@ def place(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
 
 
 @pytest.fixture
-def world(place: tuple[Path, str]) -> Iterator[World]:
-    """A whole house on each engine."""
+def world(place: tuple[Path, str], engine: str, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A whole house on each engine; a module whose `engine` names "valkey" too has its limits counted there."""
     data, database = place
-    with World.open(data, database) as opened:
+    if engine != "valkey":
+        with World.open(data, database) as opened:
+            yield opened
+        return
+    server: ValkeyServer = request.getfixturevalue("valkey")
+    with World.open(data, SUBS_LIMITS_URL=server.url) as opened:
+        opened.clock.followers.append(server.pass_time)
         yield opened

@@ -105,7 +105,7 @@ def which(path: str, method: str = "GET") -> None:
 
 @cli.command()
 def document(check: Annotated[bool, typer.Option(help="Only say whether the files are current.")] = False) -> None:
-    """Write docs/operations.md, docs/roles.md and docs/settings.md from the registry and the settings."""
+    """Write docs/operations.md, roles.md and settings.md, and the texts for translators (locale/messages.pot)."""
     from subscription_services import documents
 
     stale = documents.stale() if check else documents.write()

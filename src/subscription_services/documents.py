@@ -1,37 +1,38 @@
-"""The generated pages of docs/: from the registry and the settings alone, so that they cannot be wrong."""
+"""Generated files: docs/ from the registry and the settings alone, and the texts for translators."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from subscription_services import access, app
+from subscription_services import access, app, messages
 from subscription_services.kernel.operations import Registry
 from subscription_services.kernel.settings import entries
 
-FOLDER = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
 
 
 def documents() -> Mapping[str, str]:
-    """File name to text."""
+    """Path below the repository to text."""
     registry = Registry(app.OPERATIONS)
     return {
-        "operations.md": access.operations_document(registry),
-        "roles.md": access.roles_document(registry),
-        "settings.md": _settings(),
+        "docs/operations.md": access.operations_document(registry),
+        "docs/roles.md": access.roles_document(registry),
+        "docs/settings.md": _settings(),
+        messages.FILE.relative_to(ROOT).as_posix(): messages.document(),
     }
 
 
 def stale() -> list[str]:
     """Names of the files that are not as they should be."""
-    return [name for name, text in documents().items() if not _same(FOLDER / name, text)]
+    return [name for name, text in documents().items() if not _same(ROOT / name, text)]
 
 
 def write() -> list[str]:
     """Write what is stale; returns the names."""
     names = stale()
     for name in names:
-        (FOLDER / name).write_text(documents()[name], "utf-8")
+        (ROOT / name).write_text(documents()[name], "utf-8")
     return names
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 
 import structlog
+from granian.constants import Loops
 from granian.server import Server as Granian
 from starlette.types import ASGIApp
 
@@ -37,7 +38,7 @@ def serve() -> None:
     listening = Listening(house.host, house.https_port, files.certificate, files.key)
     Granian(
         "subscription_services.front:create", factory=True, workers=house.processes, respawn_failed_workers=True,
-        workers_kill_timeout=15, **options(listening),
+        workers_kill_timeout=15, loop=Loops.uvloop, **options(listening),
     ).serve()  # fmt: skip
 
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from subscription_services import access, identity
-from subscription_services.kernel.actors import Anonymous, ServiceAccount, Subscriber, System, TeamMember
-from subscription_services.kernel.errors import NotSignedIn, SessionUnbound, SubjectErased
+from subscription_services.kernel import tokens
+from subscription_services.kernel.actors import (
+    Actor,
+    Anonymous,
+    Asker,
+    ServiceAccount,
+    Standing,
+    Subscriber,
+    System,
+    TeamMember,
+)
+from subscription_services.kernel.errors import DamagedToken, NotSignedIn, SessionUnbound, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
-from subscription_services.web.call import Navigation, Visitor, origin_of
-from subscription_services.web.origin import header_of
-from subscription_services.web.page import NavItem, Person
+from subscription_services.kernel.ports import Keys
+from subscription_services.kernel.words import as_words, joined, words
+from subscription_services.web.call import Navigation, Visitor
+from subscription_services.web.origin import cookies_of, header_of, origin_of
+from subscription_services.web.page import Alarm, NavItem, Person
 
 FOOTER = (
     NavItem("Security", "/security"),
@@ -42,6 +56,15 @@ ACCOUNT = (
 )
 
 
+NO_ROLE = words("team, no role yet")
+RECOVERING = Alarm(
+    words("Somebody asked to get into your account"),
+    words(
+        "The request would work in some days, without your second factor or your address. If it was not you, or if you "
+        "no longer need it, stop it."
+    ),
+    words("Stop it"), "/account/recovery/stop",
+)  # fmt: skip
 _SUBSCRIBER = Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
 _STRANGER = Navigation(VISITORS, (), FOOTER)
 
@@ -68,48 +91,32 @@ class Front:
         """The actor of a request: bearer token, session cookie, or nobody. Raises NotSignedIn for a bad token.
 
         A session that is bound and comes without proof is nobody, and says why."""
-        scheme, _, token = (header_of(request, b"authorization") or "").partition(" ")
-        cookie = request.cookies.get(identity.SESSION_COOKIE)
-        if scheme.lower() == "bearer":
-            if token.startswith(access.TOKEN_PREFIX):
-                return Visitor(await access.service_account_of(self.kernel, token.strip()))
-            # a person's program (the command line) sends its session this way: no cookie, so nothing to forge
-            cookie = token.strip()
-        if not cookie:
+        scheme, token = _authorization(request)
+        if scheme == "bearer" and token.startswith(access.TOKEN_PREFIX):
+            return Visitor(await access.service_account_of(self.kernel, token))
+        session = _session(self.kernel, request, scheme, token)
+        if not session.token:
             return Visitor()
-        now = self.kernel.clock()
-        keys = self.kernel.keys.for_caller("identity")
         try:
-            found = await self.kernel.store.read(lambda c: identity.resolve_session(c, keys, cookie, now))
-        except SubjectErased:
-            found = None
-        if found is None:
+            actor = await self.kernel.store.read(lambda connection: session.actor(connection, self.kernel.clock()))
+        except SessionUnbound as error:
+            return Visitor(refused=error, held=session.held)
+        except NotSignedIn:
             if scheme:
-                raise NotSignedIn()
+                raise
             return Visitor()
-        device, script = (request.cookies.get(name, "") for name in (identity.DEVICE_PROOF, identity.SCRIPT_PROOF))
-        shown = identity.Shown(
-            lambda: identity.network_of(keys, origin_of(request, "page")), device, script,
-            bearer=scheme.lower() == "bearer", looks=request.method in ("GET", "HEAD"),
+        await session.noted()
+        return Visitor(
+            actor, session.person(actor), session.held, alarm=session.alarm, waiting=session.waiting
         )  # fmt: skip
-        if not identity.shows(found.bound, shown, now):
-            return Visitor(refused=SessionUnbound(), held=found.bound.held)
-        if found.touch_due:
-            touch = identity.TouchSession(found.session)
-            await perform(self.kernel, identity.touch_session, System("identity.sessions"), touch,
-                          origin=origin_of(request, "page"))  # fmt: skip
-        person = Person(found.name, found.email)
-        if found.kind == "team":
-            mine = self.kernel.keys.for_caller("access")
-            claims = await self.kernel.store.read(lambda c: access.claims_of(c, mine, found.account, now))
-            detail = ", ".join(sorted(role.value for role in claims.roles)) or "team, no role yet"
-            member = TeamMember(
-                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks
-            )
-            waiting = {"/team/approvals": claims.approvals, "/team/tasks": claims.asked_tasks}
-            return Visitor(member, Person(found.name, detail), found.bound.held, waiting=waiting)
-        subscriber = Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
-        return Visitor(subscriber, person, found.bound.held)
+
+    def asker(self, request: Request) -> Asker | None:
+        """Whoever holds the session of a request, to be found out where they are answered; None without a session."""
+        scheme, token = _authorization(request)
+        if scheme == "bearer" and token.startswith(access.TOKEN_PREFIX):
+            return None
+        session = _session(self.kernel, request, scheme, token)
+        return Asker(session.found, session.noted) if session.token else None
 
     def navigation(self, visitor: Visitor) -> Navigation:
         """Links for strangers, subscribers and the team."""
@@ -121,3 +128,96 @@ class Front:
                 return Navigation(links, ACCOUNT, FOOTER)
             case Anonymous() | ServiceAccount() | System():
                 return _STRANGER
+
+
+class _Session:
+    """The session that a request shows: by its cookie, or as the token of a person's program (the command line)."""
+
+    __slots__ = ("_claims", "_kernel", "_person", "_request", "bearer", "held", "token")
+
+    def __init__(self, kernel: Kernel, request: Request, token: str) -> None:
+        self._kernel, self._request = kernel, request
+        self.bearer, self.held = bool(token), ""
+        # a program sends no cookie, so there is nothing to forge
+        self.token = token or cookies_of(request.scope).get(identity.SESSION_COOKIE, "")
+        self._person: identity.SignedInPerson | None = None
+        self._claims: access.Claims | None = None
+
+    def found(self, connection: Connection, now: datetime) -> tuple[Actor, Standing]:
+        """See `kernel.actors.Asker`: all of it is read in this transaction."""
+        actor = self.actor(connection, now)
+        if isinstance(actor, Subscriber):
+            return actor, Standing(signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
+        return actor, self._kernel.authority.standing(connection, actor, now)
+
+    def actor(self, connection: Connection, now: datetime) -> Subscriber | TeamMember:
+        """Who holds it. Raises NotSignedIn; SessionUnbound when it comes from where it does not belong."""
+        keys = self._kernel.keys.for_caller("identity")
+        try:
+            found = identity.resolve_session(connection, keys, self.token, now)
+        except SubjectErased:
+            found = None
+        if found is None:
+            raise NotSignedIn()
+        self.held = found.bound.held
+        if not identity.shows(found.bound, self._shown(keys), now):
+            raise SessionUnbound()
+        self._person = found
+        if found.kind == "team":
+            mine = self._kernel.keys.for_caller("access")
+            claims = self._claims = access.claims_of(connection, mine, found.account, now)
+            return TeamMember(
+                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks
+            )
+        return Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
+
+    async def noted(self) -> None:
+        """Write down that it is in use, where that is due."""
+        if self._person is not None and self._person.touch_due:
+            touch = identity.TouchSession(self._person.session)
+            await perform(self._kernel, identity.touch_session, System("identity.sessions"), touch,
+                          origin=origin_of(self._request, "page"))  # fmt: skip
+
+    def person(self, actor: Actor) -> Person | None:
+        """How the header of a page names them."""
+        if self._person is None:
+            return None
+        if not isinstance(actor, TeamMember):
+            return Person(self._person.name, self._person.email)
+        detail = joined(*(as_words(role) for role in sorted(role.value for role in actor.roles))) or NO_ROLE
+        return Person(self._person.name, detail)
+
+    @property
+    def alarm(self) -> Alarm | None:
+        """What they see on every page until it is over."""
+        return RECOVERING if self._person is not None and self._person.recovering else None
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How much waits for them behind a link."""
+        if self._claims is None:
+            return {}
+        return {"/team/approvals": self._claims.approvals, "/team/tasks": self._claims.asked_tasks}
+
+    def _shown(self, keys: Keys) -> identity.Shown:
+        request, cookies = self._request, cookies_of(self._request.scope)
+        return identity.Shown(
+            lambda: identity.network_of(keys, origin_of(request, "page")),
+            cookies.get(identity.DEVICE_PROOF, ""), cookies.get(identity.SCRIPT_PROOF, ""),
+            bearer=self.bearer, looks=request.method in ("GET", "HEAD"),
+        )  # fmt: skip
+
+
+def _session(kernel: Kernel, request: Request, scheme: str, token: str) -> _Session:
+    """Raises DamagedToken for a token of a program that cannot have been ours."""
+    if scheme != "bearer":
+        return _Session(kernel, request, "")
+    if token.startswith(tokens.PRODUCT) and not tokens.well_formed(token, tokens.PROGRAM_SESSION):
+        raise DamagedToken()
+    return _Session(kernel, request, token)
+
+
+def _authorization(request: Request) -> tuple[str, str]:
+    """Scheme (lower case) and token of RFC 9110 11.6.2; both empty where there are none."""
+    scheme, _, token = (header_of(request, b"authorization") or "").partition(" ")
+    return scheme.lower(), token.strip()

@@ -14,6 +14,7 @@ from subscription_services.access.operations.approvals import (
     OneRequest,
     RefuseApproval,
 )
+from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
     ExportLog,
@@ -31,6 +32,7 @@ from subscription_services.access.operations.people import (
     MyPermissions,
     People,
 )
+from subscription_services.access.operations.scim import CreateUser, ListUsers, OneUser, UpdateUser
 from subscription_services.access.operations.service_accounts import (
     CreateServiceAccount,
     EndServiceAccount,
@@ -38,10 +40,12 @@ from subscription_services.access.operations.service_accounts import (
     ListServiceAccounts,
     RecordTokenUse,
     RevokeToken,
+    RotateToken,
 )
 from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
+from subscription_services.access.programs import resolve_token
 from subscription_services.access.tasks import About
-from subscription_services.kernel.actors import Anonymous, Role, TeamMember
+from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, TeamMember
 from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
@@ -65,6 +69,15 @@ def _program(world: World) -> str:
 
 def _token(world: World) -> str:
     return str(world.do("access.issue_token", _boss(world), IssueToken(_program(world), SCOPES)).token.id)
+
+
+def directory(world: World, *scopes: str) -> ServiceAccount:
+    """The program of the team's directory, with a token for these operations."""
+    boss = _boss(world)
+    account = world.do("access.create_service_account", boss, CreateServiceAccount("Directory", boss.id)).id
+    text = world.do("access.issue_token", boss, IssueToken(account, list(scopes))).text
+    with world.house.store.reading() as connection:
+        return resolve_token(connection, text, world.clock)
 
 
 def _create(world: World, role: Role) -> Act:
@@ -197,6 +210,41 @@ CASES = [
         "access.issue_token",
         lambda w: (_boss(w), IssueToken(_program(w), SCOPES)),
         lambda w: (w.team(Role.SECURITY), IssueToken(_program(w), SCOPES)),
+    ),
+    Case(
+        "access.rotate_token",
+        lambda w: (_boss(w), RotateToken(_token(w))),
+        lambda w: (w.team(Role.SECURITY), RotateToken(_token(w))),
+    ),
+    Case(
+        "access.deactivate_leaver",
+        lambda w: (_boss(w), DeactivateLeaver(w.team(Role.SUPPORT).id, "left on Friday")),
+        lambda w: (w.team(Role.SECURITY), DeactivateLeaver(w.team().id, "left on Friday")),
+    ),
+    Case(
+        "access.scim_users",
+        lambda w: (directory(w, "access.scim_users"), ListUsers()),
+        lambda w: (w.team(Role.ADMINISTRATOR), ListUsers()),
+    ),
+    Case(
+        "access.scim_user",
+        lambda w: (directory(w, "access.scim_user"), OneUser(w.team().id)),
+        lambda w: (directory(w, "access.scim_users"), OneUser(w.team().id)),
+    ),
+    Case(
+        "access.scim_create_user",
+        lambda w: (directory(w, "access.scim_create_user"), CreateUser("new@example.org", "New", "x-1")),
+        lambda w: (directory(w, "access.scim_users"), CreateUser("new@example.org", "New")),
+    ),
+    Case(
+        "access.scim_update_user",
+        lambda w: (directory(w, "access.scim_update_user"), UpdateUser(w.team().id, active=False)),
+        lambda w: (directory(w, "access.scim_delete_user"), UpdateUser(w.team().id, active=False)),
+    ),
+    Case(
+        "access.scim_delete_user",
+        lambda w: (directory(w, "access.scim_delete_user"), OneUser(w.team().id)),
+        lambda w: (directory(w, "access.scim_update_user"), OneUser(w.team().id)),
     ),
     Case(
         "access.revoke_token",

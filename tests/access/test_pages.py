@@ -26,7 +26,8 @@ Asking = Callable[..., httpx.Response]
 OWN = {"/team", "/team/approvals", "/team/tasks", "/team/tasks/new"}
 """Pages of what is one's own, also for somebody without a role."""
 PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
-         "/team/service-accounts", "/team/service-accounts/new", *sorted(OWN - {"/team"})]  # fmt: skip
+         "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries",
+         *sorted(OWN - {"/team"})]  # fmt: skip
 PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm"}
 
 
@@ -64,7 +65,7 @@ def test_strangers_sign_in_first_and_subscribers_find_nothing(world: World, ask:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_team_member_sets_up_the_second_factor_before_anything_else(world: World, ask: Asking, path: str) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     bare = replace(world.team(Role.ADMINISTRATOR), second_factor=False)
     assert ask(bare, path).headers["location"].startswith("/account/two-factor?next=/team")
@@ -111,11 +112,18 @@ def test_a_token_is_shown_once_and_then_never(world: World, ask: Asking) -> None
     page = made.headers["location"]
     assert ask(boss, f"{page}/tokens", days="7").status_code == 422
     shown = ask(boss, f"{page}/tokens", days="7", **{"scope:access.audit_log": "true"})
-    tokens = re.findall(r"subs_[0-9A-Za-z]{49}", shown.text)
+    tokens = re.findall(r"subs_sa_[0-9A-Za-z]{49}", shown.text)
     assert len(set(tokens)) == 1
     again = ask(boss, page).text
     assert "access.audit_log" in again
     assert tokens[0] not in again
+    replace = re.search(rf'action="({page}/tokens/tok_[0-9a-f]+/replace)"', again)
+    assert replace is not None
+    replaced = ask(boss, replace.group(1), x="y").text
+    fresh = re.findall(r"subs_sa_[0-9A-Za-z]{49}", replaced)
+    assert len(set(fresh)) == 1
+    assert fresh[0] != tokens[0]
+    assert "The token before works until" in replaced
     assert ask(boss, "/team/service-accounts", name="Log export", owner=boss.id, days="90").status_code == 409
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from subscription_services.access.errors import GrantEnded, LastAdministrator, NotATeamMember, NotToOneself, RoleHeld
 from subscription_services.access.operations.people import (

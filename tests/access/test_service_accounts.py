@@ -6,11 +6,13 @@ import functools
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
-from subscription_services.access import model, service_account_of, tokens
+from subscription_services import front
+from subscription_services.access import AccessSettings, configure, model, service_account_of, tokens
 from subscription_services.access.errors import (
     NameTaken,
     NotATeamMember,
@@ -27,13 +29,17 @@ from subscription_services.access.operations.service_accounts import (
     IssueToken,
     ListServiceAccounts,
     RevokeToken,
+    RotateToken,
     create_service_account,
     end_service_account,
     issue_token,
     revoke_token,
+    rotate_token,
     service_accounts,
 )
+from subscription_services.kernel import tokens as form
 from subscription_services.kernel.actors import Role, ServiceAccount, TeamMember
+from subscription_services.kernel.clock import system_random
 from subscription_services.kernel.errors import Invalid, NotSignedIn, Refusal
 from subscription_services.testing import World
 
@@ -78,7 +84,7 @@ def test_only_the_digest_is_stored_and_the_log_holds_neither(world: World) -> No
         row = connection.execute(select(model.token)).one()
     assert row.digest == tokens.digest(issued.text)
     assert issued.text not in str(row)
-    assert not any(issued.text in str(event) or issued.text[5:48] in str(event) for event in world.events())
+    assert not any(issued.text in str(event) or issued.text[8:51] in str(event) for event in world.events())
 
 
 @pytest.mark.parametrize("scope", ["access.invite", "access.unknown", "*", "access.*", "access.bootstrap"])
@@ -152,9 +158,86 @@ def test_a_token_of_one_account_is_not_one_of_another(world: World) -> None:
 
 def test_what_is_not_a_token_is_nobody(world: World) -> None:
     _, issued = program(world, world.team(Role.ADMINISTRATOR))
-    for text in ("", "subs_", issued.text[:-1], issued.text.swapcase(), tokens.new_token(lambda count: bytes(count))):
+    for text in (
+        "",
+        "subs_sa_",
+        issued.text[:-1],
+        issued.text.swapcase(),
+        tokens.new_token(lambda count: bytes(count)),
+    ):
         with pytest.raises(NotSignedIn):
             resolve(world, text)
+
+
+def test_a_damaged_token_says_so_and_is_never_looked_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, issued = program(world, world.team(Role.ADMINISTRATOR))
+    damaged = issued.text[:-1] + ("0" if issued.text[-1] != "0" else "1")
+    session = form.new_token(system_random, form.PROGRAM_SESSION)[:-1] + "-"
+    looked: list[str] = []
+    read = world.house.store.read
+
+    async def counted(work: Any) -> Any:
+        looked.append("read")
+        return await read(work)
+
+    monkeypatch.setattr(world.house.store, "read", counted)
+
+    async def ask(text: str) -> httpx.Response:
+        transport = httpx.ASGITransport(front.application(world.house))
+        async with httpx.AsyncClient(transport=transport, base_url="https://localhost:8443") as client:
+            return await client.get("/api/access.audit_log", headers={"Authorization": f"Bearer {text}"})
+
+    for text in (damaged, session):
+        answer = world.run(ask(text))
+        assert (answer.status_code, answer.json()["code"]) == (401, "damaged-token")
+        assert "checksum" in answer.json()["detail"]
+    assert looked == []
+    assert world.run(ask(issued.text)).status_code == 200
+    assert looked
+
+
+def test_a_replaced_token_works_on_for_a_while_and_may_do_the_same(world: World) -> None:
+    boss = world.team(Role.ADMINISTRATOR)
+    _, issued = program(world, boss, days=7)
+    made = world.do(rotate_token, boss, RotateToken(issued.token.id, days=10))
+    assert made.token.scopes == issued.token.scopes
+    assert made.replaced.expires_at == world.clock() + timedelta(hours=24)
+    old, new = resolve(world, issued.text), resolve(world, made.text)
+    assert (old.id, old.scopes) == (new.id, new.scopes)
+    world.clock.advance(hours=24)
+    with pytest.raises(NotSignedIn):
+        resolve(world, issued.text)
+    with pytest.raises(NotSignedIn):
+        world.do(audit_log, old, SearchLog())
+    assert resolve(world, made.text) == new
+    with pytest.raises(TokenRevoked):
+        world.do(rotate_token, world.team(Role.ADMINISTRATOR), RotateToken(issued.token.id))
+
+
+def test_an_overlap_never_lengthens_a_token_and_none_ends_it_at_once(world: World) -> None:
+    boss = world.team(Role.ADMINISTRATOR)
+    _, issued = program(world, boss, days=1)
+    made = world.do(rotate_token, boss, RotateToken(issued.token.id, overlap_hours=168))
+    assert made.replaced.expires_at == issued.token.expires_at
+    again = world.do(rotate_token, boss, RotateToken(made.token.id, overlap_hours=0))
+    assert again.replaced.revoked_at == world.clock()
+    with pytest.raises(NotSignedIn):
+        resolve(world, made.text)
+
+
+def test_operators_choose_a_shorter_life(world: World) -> None:
+    configure(AccessSettings(token_days=10))
+    try:
+        boss = world.team(Role.ADMINISTRATOR)
+        account = world.do(create_service_account, boss, CreateServiceAccount("Short", boss.id))
+        with pytest.raises(Invalid) as refused:
+            world.do(issue_token, boss, IssueToken(account.id, SCOPES, days=11))
+        assert "10 days" in refused.value.fields["days"]
+        issued = world.do(issue_token, boss, IssueToken(account.id, SCOPES, days=10))
+        with pytest.raises(Invalid):
+            world.do(rotate_token, boss, RotateToken(issued.token.id, days=11))
+    finally:
+        configure(AccessSettings())
 
 
 def test_use_is_noted_at_most_once_an_hour(world: World) -> None:

@@ -55,6 +55,7 @@ def test_denied_and_recorded(world: World, name: str) -> None:
     found = [event for event in world.events(name) if event.id not in before]
     assert len(found) == 1
     assert found[0].outcome in (Outcome.REFUSED, Outcome.FAILED)
+    assert found[0].actor == actor.id or actor.kind == "anonymous"
     assert found[0].reason
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from urllib.parse import parse_qsl, urlsplit
+
 import msgspec
 import pyotp
 
 from subscription_services.access import Bootstrap
+from subscription_services.identity import IdentitySettings
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.binding import BindDevice, ProveKey, RenewDevice
-from subscription_services.identity.operations.devices import ChooseIdle, EndOtherSessions, EndSession, ListDevices
+from subscription_services.identity.operations.devices import (
+    ChooseHours,
+    ChooseIdle,
+    EndOtherSessions,
+    EndSession,
+    ListDevices,
+)
+from subscription_services.identity.operations.passkey_sign_in import BeginPasskeyFactor
 from subscription_services.identity.operations.people import Enrol, FindPerson
 from subscription_services.identity.operations.profile import (
     ChangeName,
@@ -18,7 +29,12 @@ from subscription_services.identity.operations.profile import (
     ShowProfile,
 )  # fmt: skip
 from subscription_services.identity.operations.reset import AskReset, ResetPassword
-from subscription_services.identity.operations.second_factor import ConfirmTotp, Nothing
+from subscription_services.identity.operations.second_factor import (
+    ConfirmTotp,
+    Nothing,
+    RemoveFactor,
+    RenameFactor,
+)  # fmt: skip
 from subscription_services.identity.operations.sign_in import ConfirmItIsMe, SignIn, SignInCode, SignOut, TouchSession
 from subscription_services.identity.operations.sign_up import (
     CreateProbe,
@@ -27,12 +43,18 @@ from subscription_services.identity.operations.sign_up import (
     SignUp,
     VerifyAddress,
 )  # fmt: skip
+from subscription_services.identity.operations.single_sign_on import ForgetSignOn, SignInOidc
 from subscription_services.identity.operations.unlock import AskUnlock, Unlock
+from subscription_services.identity.sign_on import configure_sign_on, new_flow, sign_on
 from subscription_services.kernel.actors import Anonymous, Role, Subscriber, System
 from subscription_services.testing import Case, World
 from subscription_services.testing.cases import Act
 from subscription_services.testing.people import PASSWORD
+from tests.identity.authenticator import Authenticator
 from tests.identity.keyed import BROWSER, Key, offered, page_session
+from tests.identity.keyholder import again, alone, begun, password_right, register, second, with_passkey
+from tests.identity.provider import CLIENT, SECRET, lasting
+from tests.identity.slow_cases import CASES as SLOW
 
 STRANGER = Anonymous()
 LETTERS = System("identity.letters")
@@ -76,10 +98,70 @@ def _pending(world: World) -> Act:
     return actor, Nothing()
 
 
+def _own(world: World, actor: Subscriber) -> str:
+    """The id of the actor's first factor."""
+    return str(world.do("identity.second_factor", actor, Nothing()).factors[0].id)
+
+
+def _rename(world: World, holder: tuple[Subscriber, object]) -> Act:
+    return holder[0], RenameFactor(_own(world, holder[0]), "At home")
+
+
+def _remove(world: World, holder: tuple[Subscriber, object]) -> Act:
+    return holder[0], RemoveFactor(_own(world, holder[0]))
+
+
+def _add_passkey(world: World, maker: Authenticator) -> Act:
+    actor = world.subscriber()
+    return actor, begun(world, actor, maker)
+
+
+def _nobody_unlocked(world: World, step: str) -> Act:
+    """A passkey that was only touched where it must be unlocked."""
+    actor, maker = with_passkey(world)
+    maker.flags &= ~4
+    return (STRANGER, alone(world, maker)) if step == "sign-in" else (actor, again(world, actor, maker))
+
+
+def _touched(world: World) -> Act:
+    """After the password, being there is enough."""
+    _, maker = with_passkey(world)
+    maker.flags &= ~4
+    return STRANGER, second(world, maker, password_right(world))
+
+
+def _somebody_elses_passkey(world: World) -> Act:
+    with_passkey(world)
+    register(world, world.subscriber(), maker := Authenticator())
+    return STRANGER, second(world, maker, password_right(world))
+
+
+def _confirm_again(world: World) -> Act:
+    actor, maker = with_passkey(world)
+    return actor, again(world, actor, maker)
+
+
 def _long_ago(world: World, actor: Subscriber) -> Subscriber:
     """The same session when its proof of identity is too old for what is sensitive."""
     world.clock.advance(minutes=20)
     return actor
+
+
+def _sign_on(world: World) -> Act:
+    """Somebody invited comes back from the provider."""
+    provider = lasting()
+    provider.now = world.clock
+    settings = IdentitySettings(oidc_issuer=provider.url, oidc_client_id=CLIENT, oidc_client_secret=SECRET)
+    configure_sign_on(settings, "https://localhost:8443", sandbox=True)
+    world.do("access.bootstrap", System("cli.bootstrap"), Bootstrap("boss@example.org", "Boss"))
+    flow = new_flow(world.house.ring.for_caller("identity"), os.urandom, world.clock(), "/account")
+    configured = sign_on()
+    assert configured is not None
+    address = configured.provider.authorization_url(
+        state=flow.state, nonce=flow.nonce, verifier=flow.verifier, longest=60, again=False
+    )
+    answer = dict(parse_qsl(urlsplit(provider.approve(address, email="boss@example.org")).query))
+    return STRANGER, SignInOidc(flow.cookie, **answer)
 
 
 def _enrol(world: World) -> Act:
@@ -189,7 +271,11 @@ CASES = [
     ),
     Case("identity.second_factor", lambda w: (w.subscriber(), Nothing()), lambda w: (STRANGER, Nothing())),
     Case("identity.pending_totp", _pending, lambda w: (w.subscriber(), Nothing())),
-    Case("identity.start_totp", lambda w: (w.subscriber(), Nothing()), lambda w: (with_totp(w)[0], Nothing())),
+    Case(
+        "identity.start_totp",
+        lambda w: (with_totp(w)[0], Nothing()),
+        lambda w: (_long_ago(w, w.subscriber()), Nothing()),
+    ),
     Case("identity.confirm_totp", _confirm, lambda w: (w.subscriber(), ConfirmTotp("123456"))),
     Case(
         "identity.new_recovery_codes",
@@ -197,15 +283,63 @@ CASES = [
         lambda w: (_long_ago(w, with_totp(w)[0]), Nothing()),
     ),
     Case(
-        "identity.remove_totp",
-        lambda w: (with_totp(w)[0], Nothing()),
-        lambda w: (w.team(Role.SUPPORT), Nothing()),
+        "identity.rename_totp",
+        lambda w: _rename(w, with_totp(w)),
+        lambda w: (w.subscriber(), _rename(w, with_totp(w))[1]),
     ),
+    Case(
+        "identity.remove_totp",
+        lambda w: _remove(w, with_totp(w)),
+        lambda w: (w.subscriber(), _remove(w, with_totp(w))[1]),
+    ),
+    Case(
+        "identity.begin_passkey",
+        lambda w: (w.subscriber(), Nothing()),
+        lambda w: (_long_ago(w, w.subscriber()), Nothing()),
+    ),
+    Case(
+        "identity.register_passkey",
+        lambda w: _add_passkey(w, Authenticator()),
+        lambda w: _add_passkey(w, Authenticator(flags=1)),
+    ),
+    Case(
+        "identity.rename_passkey",
+        lambda w: _rename(w, with_passkey(w)),
+        lambda w: (w.subscriber(), _rename(w, with_passkey(w))[1]),
+    ),
+    Case(
+        "identity.remove_passkey",
+        lambda w: _remove(w, with_passkey(w)),
+        lambda w: (w.subscriber(), _remove(w, with_passkey(w))[1]),
+    ),
+    Case("identity.begin_passkey_sign_in", lambda w: (STRANGER, Nothing()), None),
+    Case(
+        "identity.passkey_sign_in",
+        lambda w: (STRANGER, alone(w, with_passkey(w)[1])),
+        lambda w: _nobody_unlocked(w, "sign-in"),
+    ),
+    Case(
+        "identity.begin_passkey_factor",
+        lambda w: after(with_passkey(w), BeginPasskeyFactor(password_right(w))),
+        lambda w: (STRANGER, BeginPasskeyFactor(NO_TOKEN)),
+    ),
+    Case("identity.passkey_factor", _touched, _somebody_elses_passkey),
+    Case(
+        "identity.begin_passkey_confirm",
+        lambda w: (w.subscriber(), Nothing()),
+        lambda w: (STRANGER, Nothing()),
+    ),
+    Case("identity.confirm_with_passkey", _confirm_again, lambda w: _nobody_unlocked(w, "confirm")),
     Case("identity.devices", lambda w: (w.subscriber(), ListDevices()), lambda w: (STRANGER, ListDevices())),
     Case(
         "identity.choose_idle",
         lambda w: (w.subscriber(), ChooseIdle(5)),
         lambda w: (_long_ago(w, w.subscriber()), ChooseIdle(5)),
+    ),
+    Case(
+        "identity.choose_hours",
+        lambda w: (w.subscriber(), ChooseHours(2)),
+        lambda w: (_long_ago(w, w.subscriber()), ChooseHours(2)),
     ),
     Case("identity.end_session", _own_session, _somebody_elses_session),
     Case(
@@ -233,5 +367,12 @@ CASES = [
         lambda w: (w.team(Role.SUPPORT), _find(w)),
         lambda w: (w.subscriber(), _find(w)),
     ),
+    Case("identity.sign_in_oidc", _sign_on, lambda w: (STRANGER, SignInOidc("x"))),
+    Case(
+        "identity.forget_sign_on",
+        lambda w: (w.team(Role.ADMINISTRATOR), ForgetSignOn(w.team().id)),
+        lambda w: (w.team(Role.SECURITY), ForgetSignOn(w.team().id)),
+    ),
     Case("identity.enrol", _enrol, lambda w: (STRANGER, Enrol(NO_TOKEN, PASSWORD))),
+    *SLOW,
 ]

@@ -25,6 +25,7 @@ from subscription_services.identity.settings import IdentitySettings
 from subscription_services.identity.tokens import digest
 from subscription_services.kernel.actors import Anonymous, System
 from subscription_services.kernel.errors import Invalid, NotSignedIn, StepUpNeeded
+from subscription_services.kernel.tokens import PROGRAM_SESSION, well_formed
 from subscription_services.testing import World
 from subscription_services.testing.people import PASSWORD, sign_in_subscriber
 
@@ -146,7 +147,7 @@ def test_sessions_end_without_use_and_in_any_case(world: World) -> None:
 def test_a_token_is_stored_as_a_digest_and_found_by_it(world: World) -> None:
     world.subscriber(EMAIL)
     token = world.do("identity.sign_in", STRANGER, SignIn(EMAIL, PASSWORD)).token
-    assert len(token) == 43
+    assert well_formed(token, PROGRAM_SESSION)
     keys = world.house.ring.for_caller("identity")
     with world.house.store.reading() as connection:
         digests = set(connection.execute(select(model.session.c.digest)).scalars())

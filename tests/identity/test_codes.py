@@ -19,6 +19,7 @@ from subscription_services.testing import World
 from subscription_services.testing.people import PASSWORD
 
 from .cases import with_totp
+from .letters_sent import letters_to
 
 # RFC 6238 appendix B (SHA-1, secret "12345678901234567890"), the last six of its eight digits
 SECRET = base64.b32encode(b"12345678901234567890").decode()
@@ -107,3 +108,5 @@ def test_recovery_codes_work_once_each_and_new_ones_end_the_old(world: World) ->
     with pytest.raises(WrongCode):
         sign_in(world, old[1])
     assert sign_in(world, new[1])
+    told = [letter.subject for letter in letters_to(world, "two@example.org")]
+    assert told.count("New recovery codes") == 2

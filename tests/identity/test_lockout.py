@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from subscription_services.identity.errors import WrongCode, WrongCredentials
 from subscription_services.identity.known import FREE, STRANGERS, WAITS
@@ -15,13 +13,18 @@ from subscription_services.identity.operations.unlock import Unlock
 from subscription_services.kernel.context import Origin
 from subscription_services.kernel.errors import TooMany
 from subscription_services.kernel.limits import source_of
-from subscription_services.storage.counters import DatabaseLimiter
 from subscription_services.testing import World
 from subscription_services.testing.people import PASSWORD
 from tests.identity.browsing import Browser
 from tests.identity.cases import LETTERS, STRANGER, with_totp
 
 EMAIL = "ada@example.org"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres), "valkey"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """The same wherever tries are counted."""
+    return str(request.param)
 
 
 def wrong(world: World, address: str, email: str = EMAIL, device: str = "") -> int:
@@ -128,32 +131,6 @@ def test_a_locked_second_factor_ends_what_was_begun_and_tells_the_owner(world: W
             world.do("identity.sign_in_code", STRANGER, SignInCode(challenge, "not-a-code"))
     world.run_jobs()
     assert len(world.events("mail.record_sent")) >= letters
-
-
-@given(st.lists(st.tuples(st.sampled_from("ws"), st.integers(0, 4000)), max_size=25))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_counter_follows_a_small_model(world: World, steps: list[tuple[str, int]]) -> None:
-    """`w` is a wrong try, `s` a success, each after so many seconds."""
-    limiter = DatabaseLimiter(world.house.store, world.house.ring.for_caller("storage"), world.clock)
-    key = world.house.kernel.random(8).hex()
-    used, open_at, ends_at = 0, world.clock(), world.clock()
-    for kind, seconds in steps:
-        world.clock.advance(seconds=seconds)
-        now = world.clock()
-        if open_at > now:
-            with pytest.raises(TooMany):
-                world.run(limiter.spend_growing("model", key, 3, (10, 100), 600))
-            continue
-        world.run(limiter.spend_growing("model", key, 3, (10, 100), 600))
-        used = 1 if ends_at <= now else used + 1
-        wait = 0 if used < 3 else (10, 100)[min(used - 3, 1)]
-        open_at, ends_at = (
-            now.fromtimestamp(now.timestamp() + wait, now.tzinfo),
-            now.fromtimestamp(now.timestamp() + wait + 600, now.tzinfo),
-        )
-        if kind == "s":
-            world.run(limiter.forgive("model", key))
-            used, open_at, ends_at = 0, now, now
 
 
 @pytest.mark.parametrize(

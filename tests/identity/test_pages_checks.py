@@ -18,11 +18,12 @@ from sqlalchemy import Table
 from subscription_services import front, identity
 from subscription_services.edge.certificate import local_certificate
 from subscription_services.edge.listener import Listening, server
-from subscription_services.identity import checks, codes, known, model, passwords, queries, sessions, tokens
+from subscription_services.identity import checks, codes, known, model, passwords, queries, sessions
 from subscription_services.identity.configured import rules
 from subscription_services.identity.operations import binding, devices, profile, reset
 from subscription_services.identity.operations.sign_up import look_at_link
 from subscription_services.identity.pages import sign_in
+from subscription_services.kernel import tokens
 from subscription_services.kernel.checks import Doors, Finding, Verdict
 from subscription_services.kernel.clock import system_clock
 from subscription_services.kernel.context import Context
@@ -88,7 +89,7 @@ def test_the_cost_that_production_uses_keeps_it(sqlite_template: Path, tmp_path:
 
 
 def short_tokens(patch: pytest.MonkeyPatch, world: World) -> None:
-    patch.setattr(sessions, "new_token", lambda random: tokens.new_token(lambda count: random(16)))
+    patch.setattr(sessions, "program_token", lambda random, prefix: tokens.new_token(lambda count: random(16), prefix))
 
 
 def tokens_kept(patch: pytest.MonkeyPatch, world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from msgspec import Struct
 
@@ -269,9 +271,12 @@ def test_sensitive_steps_ask_again_and_come_back(browser: Browser, world: World)
 def test_turning_it_off_asks_first(browser: Browser) -> None:
     ada(browser)
     browser.turn_on_two_factor()
-    assert "Turn off two-factor sign-in?" in browser.get("/account/two-factor/remove").text
-    assert browser.press("/account/two-factor/remove").headers["location"] == "/account/two-factor"
-    assert "Turn it on" in browser.follow().text
+    found = re.search(r'href="(/account/two-factor/remove\?id=tot_\w+)"', browser.get("/account/two-factor").text)
+    assert found
+    assert "Turn off two-factor sign-in?" in browser.get(found[1]).text
+    assert browser.press("/account/two-factor/authenticators/remove").headers["location"] == "/account/two-factor"
+    assert "Two-factor sign-in is off" in browser.follow().text
+    assert "Turn on two-factor sign-in" in browser.page.text
 
 
 def test_a_new_password_ends_every_other_session(browser: Browser, world: World) -> None:
@@ -409,7 +414,7 @@ def test_every_page_of_an_account_sends_strangers_to_sign_in(browser: Browser) -
 
 
 def test_browsers_have_names_that_people_know() -> None:
-    from subscription_services.identity.pages.browsers import browser_in_words as words
+    from subscription_services.identity.browsers import browser_in_words as words
 
     windows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/130.0 Safari/537.36"
     assert words(FIREFOX) == "Firefox on Linux"

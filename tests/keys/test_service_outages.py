@@ -191,12 +191,12 @@ def test_killed_in_the_middle_of_requests_nothing_that_was_acknowledged_is_lost(
 
         maker = threading.Thread(target=make)
         maker.start()
-        eventually(lambda: len(told) > 20, 60)
+        eventually(lambda: len(told) > 20, 180)
         running.kill()
         running.wait(10)
         before = len(told)
         with process(house) as again:
-            eventually(lambda: len(told) > before + 20, 60)
+            eventually(lambda: len(told) > before + 20, 180)
             stop.set()
             maker.join(60)
             for subject in told:

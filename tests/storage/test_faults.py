@@ -53,7 +53,7 @@ def load(data: Path, database: str, name: str, limit: int = 0) -> Iterator[Load]
         process = subprocess.Popen(command, stdout=file, text=True, cwd=ROOT, preexec_fn=bound)
     running = Load(process, out)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while "started\n" not in out.read_text():
             assert process.poll() is None
             assert time.monotonic() < end

@@ -94,7 +94,7 @@ class Person:
             self.see("overview")
             self.press("Turn on two-factor sign-in")
             self.see("two-factor")
-        self.press("Turn it on")
+        self.press("Add an authenticator app")
         self.see("two-factor-set-up")
         self.secret = self.page.get_by_role("group", name="Key of your account").inner_text().split("\n")[0].strip()
         self.secret = re.sub(r"[^A-Z2-7]", "", self.secret)

@@ -147,7 +147,7 @@ def start(folder: Path, **settings: str) -> Service:
         )  # fmt: skip
     service = Service(folder, process, https_port, http_port)
     try:
-        eventually(lambda: "Ready: " in service.said or process.poll() is not None, 60)
+        eventually(lambda: "Ready: " in service.said or process.poll() is not None, 180)
         assert process.poll() is None, service.said
         assert f"Ready: {service.url}\n" in service.said
     except BaseException:

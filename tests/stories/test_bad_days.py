@@ -91,7 +91,7 @@ def test_a_web_process_is_killed_and_the_service_answers_again(service: Service)
             return False
 
     time.sleep(0.5)
-    assert eventually(answers, 30)
+    assert eventually(answers, 180)
 
 
 def test_starting_wrong_is_one_clear_line(service: Service, tmp_path: Path) -> None:

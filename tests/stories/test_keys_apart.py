@@ -57,7 +57,7 @@ def join_when_back(service: Service) -> Visitor:
             return False
         return True
 
-    eventually(signed_up, 60)
+    eventually(signed_up, 180)
     newcomer.verify()
     newcomer.sign_in()
     return newcomer
@@ -124,8 +124,8 @@ def test_a_killed_key_service_comes_back_and_nobody_has_to_sign_in_again(apart: 
         seen.add(found)
         return found == 200 and bool(apart.parts("cli keys serve"))
 
-    eventually(answers, 60)
-    eventually(lambda: apart.parts("cli keys serve") not in ([], [before]), 60)
+    eventually(answers, 180)
+    eventually(lambda: apart.parts("cli keys serve") not in ([], [before]), 180)
     assert seen <= {200, 503}
     join_when_back(apart)
 
@@ -146,5 +146,5 @@ def test_while_the_key_service_stands_still_the_answer_is_a_clear_503(apart: Ser
         assert int(answer.headers["retry-after"]) > 0
     finally:
         os.kill(key_service(apart), signal.SIGCONT)
-    eventually(lambda: vera.client.get("/account").status_code == 200, 60)
+    eventually(lambda: vera.client.get("/account").status_code == 200, 180)
     join_when_back(apart)

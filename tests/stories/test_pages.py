@@ -18,12 +18,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.ma
 
 STRANGERS = (
     "/", "/plans", "/security", "/security/promises/transit.tls13", "/sign-in", "/sign-up", "/sign-up/sent",
+    "/recover", "/recover/sent", f"/recover/stop?token={'x' * 43}", f"/email/confirm?token={'x' * 43}",
+    f"/email/revert?token={'x' * 43}", "/email/revert",
     "/verify?token=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "/verify", "/enrol?token=x", "/nowhere",
 )  # fmt: skip
 SUBSCRIBERS = (
-    "/account", "/account/profile", "/account/password", "/account/close", "/account/two-factor", "/account/devices",
-    "/account/activity", "/account/payment-methods", "/plans", "/subscriptions", "/invoices", "/security", "/confirm",
-    "/subscribe?plan=", "/checkout/", "/subscriptions/sub_", "/subscriptions/sub_/cancel", "/invoices/inv_", "/team",
+    "/account/email", "/account", "/account/profile", "/account/password", "/account/close", "/account/two-factor",
+    "/account/two-factor/passkey", "/account/devices", "/account/activity", "/account/payment-methods", "/plans",
+    "/subscriptions", "/invoices", "/security", "/confirm", "/subscribe?plan=", "/checkout/", "/subscriptions/sub_",
+    "/subscriptions/sub_/cancel", "/invoices/inv_", "/team",
 )  # fmt: skip
 LOOKS: dict[str, dict[str, Any]] = {
     "telephone": {"viewport": {"width": 360, "height": 740}},

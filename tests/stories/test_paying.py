@@ -77,7 +77,7 @@ def test_the_processor_is_down_between_the_card_and_the_way_back(vera: Visitor) 
     back = vera.get(f"{checkout}/return")
     assert "Confirming your payment" in back
     vera.service.processor_behaves()
-    assert eventually(lambda: paid(vera), 60)
+    assert eventually(lambda: paid(vera), 180)
     assert len(charges(vera.service)) == len(before) + 1
     for _ in range(3):
         assert vera.client.get(f"{checkout}/return").url.path.startswith("/subscriptions/")

@@ -33,7 +33,7 @@ def test_the_first_administrator(service: Service, browser: Browser, pictures: P
     assert "/account/two-factor" in boss.page.url
     boss.page.goto(f"{service.url}/team/people")
     assert "/account/two-factor" in boss.page.url
-    boss.press("Turn it on")
+    boss.press("Add an authenticator app")
     boss.secret = re.sub(
         r"[^A-Z2-7]", "", boss.page.get_by_role("group", name="Key of your account").inner_text().split("\n")[0]
     )

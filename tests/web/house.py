@@ -200,6 +200,14 @@ class Ports:
     async def spend(self, name: str, key: str, allowed: int, seconds: int) -> None: ...
     async def spend_growing(self, name: str, key: str, allowed: int, waits: Sequence[int], quiet: int) -> None: ...
     async def forgive(self, name: str, key: str) -> None: ...
+    async def recognised(self, name: str, key: str, allowed: int) -> bool:
+        return False
+
+    async def spread(self, name: str, key: str, member: str, allowed: int, seconds: int) -> bool:
+        return False
+
+    async def unspread(self, name: str, key: str, member: str) -> None: ...
+    def close(self) -> None: ...
     def wake(self) -> None: ...
 
     def add(self, *arguments: Any, **named: Any) -> str:
@@ -240,7 +248,8 @@ async def hook(call: Call) -> Response:
 
 
 def _state(form: FormState) -> dict[str, Any]:
-    return {"values": dict(form.values), "errors": dict(form.errors), "problem": form.problem}
+    errors = {name: str(text) for name, text in form.errors.items()}
+    return {"values": dict(form.values), "errors": errors, "problem": form.problem and str(form.problem)}
 
 
 ROUTES: tuple[Route, ...] = (

@@ -95,6 +95,14 @@ def test_wrong_method_names_the_right_ones() -> None:
     assert house.run(ask(app, "PUT", "/api/shop.find")).json()["status"] == 405
 
 
+def test_a_change_that_comes_by_get_says_why_and_no_head_makes_it() -> None:
+    site, _ = house.make_site(None)
+    row = Route("GET", "/back", house.show_order, house.order, "another site sends the browser here")
+    app = RouteTable([row]).application(site)
+    assert house.run(ask(app, "GET", "/back")).status_code == 200
+    assert house.run(ask(app, "HEAD", "/back")).status_code == 405
+
+
 def test_a_failure_tells_nothing_of_itself() -> None:
     app, _ = application()
     answer = house.run(ask(app, "GET", "/crash"))

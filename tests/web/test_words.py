@@ -12,7 +12,7 @@ from jinja2 import UndefinedError
 from subscription_services.kernel.money import Money
 from subscription_services.web import render
 from subscription_services.web.forms import FormState, parse
-from subscription_services.web.page import NavItem, PageContext, Person
+from subscription_services.web.page import NavItem, PageContext, Person, current_of
 from subscription_services.web.words import ago_text, iso, money_text, time_text
 
 NOW = datetime(2026, 11, 24, 7, 6, tzinfo=UTC)
@@ -71,7 +71,7 @@ def test_what_was_typed_is_shown_as_text() -> None:
     view = PageContext(person=Person("<b>x</b>"), nav=(NavItem("a", "/a"),))
     shown = render.page("problem_types.html", view, kinds=())
     assert "<b>x</b>" not in shown and "&lt;b&gt;x" in shown
-    template = render._environment.from_string('{{ ui.field(form, "email", "Address") }}')
+    template = render._environment("en").from_string('{{ ui.field(form, "email", "Address") }}')
     text = template.render(form=FormState({"email": '"><script>'}, {"email": "<i>no</i>"}))
     assert "<script>" not in text and "<i>" not in text
 
@@ -88,6 +88,5 @@ def test_a_redirect_stays_on_this_site(path: str) -> None:
 
 
 def test_the_page_and_its_part_are_marked_as_current() -> None:
-    view = PageContext(path="/orders/1")
-    assert view.is_current(NavItem("Orders", "/orders", under="/orders"))
-    assert not view.is_current(NavItem("Order", "/order", under="/order"))
+    orders, order = NavItem("Orders", "/orders", under="/orders"), NavItem("Order", "/order", under="/order")
+    assert current_of((orders, order), "/orders/1") == (orders,)

@@ -11,7 +11,6 @@ from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
-from .configured import configure
 from .documents import operations_document, roles_document
 from .export_making import SCHEDULES, kinds
 from .kinds_arrive import log_check
@@ -20,7 +19,7 @@ from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
 from .programs import resolve_token, service_account_of
-from .settings import SETTINGS, AccessSettings
+from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
 

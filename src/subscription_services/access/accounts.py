@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection
 
 from subscription_services import identity
@@ -14,8 +15,7 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.mail import SendLetter
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
+class SessionFacts(msgspec.Struct, frozen=True):
     account: str
     team: bool
     signed_in_at: datetime
@@ -32,6 +32,7 @@ class Account:
     state: str
     team: bool
     second_factor: bool
+    created_at: datetime
 
     @property
     def open(self) -> bool:
@@ -61,6 +62,16 @@ def send_enrolment(tx: Transaction, account: str) -> None:
     tx.outbox.add(SendLetter(letter="identity.enrolment", account=account))
 
 
+def close(tx: Transaction, ctx: Context, account: str) -> int | None:
+    """Close an account of the team with every way to sign in; how many sessions ended, None when it was not open."""
+    return identity.close_team_account(tx, ctx, account)
+
+
+def rename(tx: Transaction, account: str, name: str) -> None:
+    """Call the person otherwise."""
+    identity.rename_account(tx, account, name)
+
+
 def people(tx: ReadTransaction, ids: Collection[str]) -> list[Account]:
     """Accounts by id; unknown and erased ones are left out."""
     return [_account(item) for item in identity.accounts(tx, ids)] if ids else []
@@ -72,4 +83,4 @@ def team(tx: ReadTransaction) -> list[Account]:
 
 
 def _account(item: identity.AccountFacts) -> Account:
-    return Account(item.id, item.email, item.name, item.state, item.kind == "team", item.second_factor)
+    return Account(item.id, item.email, item.name, item.state, item.kind == "team", item.second_factor, item.created_at)

@@ -20,7 +20,14 @@ from subscription_services.kernel.actors import (
 from subscription_services.kernel.context import Context, Origin
 from subscription_services.kernel.errors import Refusal
 from subscription_services.kernel.ids import Ids
-from subscription_services.kernel.operations import GrowingLimit, Limit, Operation, Registry, permission_text
+from subscription_services.kernel.operations import (
+    AnyLimit,
+    GrowingLimit,
+    Operation,
+    Registry,
+    SpreadLimit,
+    permission_text,
+)
 
 from .document_types import fields_of, name_of
 from .failures import failures
@@ -115,7 +122,9 @@ def _kind(item: Operation) -> str:
     return f"change, `POST /api/{item.name}`, {repeat}"
 
 
-def _limit(limit: Limit | GrowingLimit) -> str:
+def _limit(limit: AnyLimit) -> str:
+    if isinstance(limit, SpreadLimit):
+        return f"{limit.allowed} different ones that fail in {limit.seconds} s: {limit.by}"
     if isinstance(limit, GrowingLimit):
         waits = ", ".join(map(str, limit.waits))
         return f"{limit.allowed} failures for each {limit.by}, then waits of {waits} s"

@@ -114,3 +114,26 @@ class TaskGranted(Conflict):
 class TaskRefused(Invalid):
     code = "task-refused"
     message = "That cannot be lent for a task."
+
+
+class AlreadyLeft(Conflict):
+    code = "already-left"
+    message = "This account is deactivated already."
+
+
+class NoWayBack(Conflict):
+    code = "no-way-back"
+    message = (
+        "This account was deactivated: its password, second factor and roles are gone. Let an administrator invite the "
+        "person anew, with a new account."
+    )
+
+
+class ExternalIdTaken(Conflict):
+    code = "external-id-taken"
+    message = "Another person on the team has this externalId."
+
+
+class UserNameFixed(Invalid):
+    code = "user-name-fixed"
+    message = "The userName is the address that a person signs in with; only they change it, with a proof."

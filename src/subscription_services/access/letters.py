@@ -13,7 +13,8 @@ from sqlalchemy import Row
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.perform import Kernel
 from subscription_services.kernel.transaction import ReadTransaction
-from subscription_services.mail import Letter, LetterKind, SiteFacts
+from subscription_services.kernel.words import as_words, words
+from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 
 from . import accounts, catalogue
 from .approval_queries import names_of, request_row
@@ -22,12 +23,16 @@ from .tasks import task_row
 
 Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
 Find = Callable[[ReadTransaction, str], Row[Any]]
+_HELLO = template("Hello {name},")
+_CONTACT = words("security contact")
 
 
 def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_open: bool = True) -> Compose:
     """A letter about the row that `values[key]` names. Texts may use {who}, {what}, {until}, {from}, {link}.
 
     `while_open` says that there is no reason to write once the row has ended."""
+    template(subject)
+    template(text)
 
     async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
         keys, now = kernel.keys.for_caller("access"), kernel.clock()
@@ -42,24 +47,24 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
                 return None
             addressee = _addressee(tx, site, account)
             asker = getattr(row, who)
-            words = {"who": names_of(tx, [asker]).get(asker, asker), "what": _what(row), "until": _time(_ends(row)),
+            facts = {"who": names_of(tx, [asker]).get(asker, asker), "what": _what(row), "until": _time(_ends(row)),
                      "from": _time(getattr(row, "runs_from", None) or _ends(row))}  # fmt: skip
-            return None if addressee is None else (*addressee, words)
+            return None if addressee is None else (*addressee, facts)
 
         found = await kernel.store.read(read)
         if found is None:
             return None
-        address, name, words = found
+        address, name, facts = found
         link = f"{site.public_url}/team/{'approvals' if key == 'request' else 'tasks'}/{values[key]}"
-        body = text.format(**words, link=link)
-        return Letter(address, subject.format(**words), f"Hello {name},\n\n{body}\n\n{site.product}\n{site.contact}\n")
+        body = f"{site.say(_HELLO, name=name)}\n\n{site.say(text, **facts, link=link)}"
+        return Letter(address, site.say(subject, **facts), f"{body}\n\n{site.product}\n{site.contact}\n")
 
     return compose
 
 
 def _addressee(tx: ReadTransaction, site: SiteFacts, account: str) -> tuple[str, str] | None:
     if account == SECURITY_CONTACT:
-        return f"security@{site.contact.rpartition('@')[2]}", "security contact"
+        return f"security@{site.contact.rpartition('@')[2]}", _CONTACT
     found = accounts.people(tx, [account])
     return (found[0].email, found[0].name) if found and found[0].open else None
 
@@ -70,7 +75,9 @@ def _ends(row: Row[Any]) -> Any:
 
 def _what(row: Row[Any]) -> str:
     if "operation" not in row._mapping:
-        return f"the role {row.role}" if row.operations == "[]" else f"operations of the role {row.role}"
+        role = as_words(row.role)
+        whole = row.operations == "[]"
+        return words("the role %(role)s", role=role) if whole else words("operations of the role %(role)s", role=role)
     operation = catalogue.named(row.operation)
     return f"{row.operation}: {operation.summary}" if operation else str(row.operation)
 

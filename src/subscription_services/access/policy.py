@@ -6,17 +6,20 @@ from collections.abc import Collection, Iterable
 
 from subscription_services.kernel.actors import Role, ServiceAccount
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.words import table, words
 
 from .errors import LastAdministrator, NotToOneself, ScopeRefused
 
-ROLE_SUMMARIES = {
-    Role.SUPPORT: "Helps subscribers: finds them and manages their subscriptions.",
-    Role.BILLING: "Looks after invoices, payments and refunds.",
-    Role.SECURITY: "Watches the log and reacts to what it shows.",
-    Role.OPERATIONS: "Keeps the service running: jobs, mail, keys, backups.",
-    Role.AUDITOR: "Reads the log and the records; changes nothing.",
-    Role.ADMINISTRATOR: "Manages the team, roles and service accounts.",
-}
+ROLE_SUMMARIES = table(
+    {
+        Role.SUPPORT: "Helps subscribers: finds them and manages their subscriptions.",
+        Role.BILLING: "Looks after invoices, payments and refunds.",
+        Role.SECURITY: "Watches the log and reacts to what it shows.",
+        Role.OPERATIONS: "Keeps the service running: jobs, mail, keys, backups.",
+        Role.AUDITOR: "Reads the log and the records; changes nothing.",
+        Role.ADMINISTRATOR: "Manages the team, roles and service accounts.",
+    }
+)
 
 
 # whoever decides about power does so by a role of their own, never by one that was lent
@@ -54,6 +57,7 @@ def check_scopes(scopes: Collection[str], grantable: Collection[str]) -> None:
     """Raises ScopeRefused, naming what is not an operation for service accounts."""
     unknown = sorted(set(scopes) - set(grantable))
     if unknown:
-        raise ScopeRefused(fields={"scopes": f"Service accounts cannot be given {unknown[0]}."})
+        text = words("Service accounts cannot be given %(operation)s.", operation=unknown[0])
+        raise ScopeRefused(fields={"scopes": text})
     if not scopes:
         raise ScopeRefused(fields={"scopes": "Choose at least one operation."})

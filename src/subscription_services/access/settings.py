@@ -9,12 +9,21 @@ from msgspec import Meta
 
 from subscription_services.kernel.settings import Says, Slice
 
+from .model import LONGEST_TOKEN_DAYS
 from .task_model import LONGEST_DAYS
 
 
 class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long approvals and tasks last."""
+    """What programs may be given, and how long approvals and tasks last."""
 
+    token_days: Annotated[
+        int, Meta(ge=1, le=LONGEST_TOKEN_DAYS),
+        Says("Days that a token of a service account may be valid, at most. Longer helps who finds a leaked one."),
+    ] = LONGEST_TOKEN_DAYS  # fmt: skip
+    rotation_hours: Annotated[
+        int, Meta(ge=0, le=168),
+        Says("Hours that a token which was replaced still works, so that its program can be told the new one."),
+    ] = 24  # fmt: skip
     approval_hours: Annotated[
         int, Meta(ge=1, le=168),
         Says("For how long a request for approval, and what was approved, stands. Longer leaves more lying about."),
@@ -30,3 +39,13 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 SETTINGS = Slice("access", AccessSettings)
+_configured = [AccessSettings()]
+
+
+def configure(settings: AccessSettings) -> None:
+    """Keep the settings in force in this process; told once by app.py."""
+    _configured[:] = [settings]
+
+
+def in_force() -> AccessSettings:
+    return _configured[0]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -21,8 +20,7 @@ from .errors import NotSigned
 _DOMAIN = b"subscription-services approval 1\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Assertion:
+class Assertion(msgspec.Struct, frozen=True):
     """What the browser got from the authenticator (WebAuthn level 3, PublicKeyCredential and its response)."""
 
     credential: bytes

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.errors import NotFound, SubjectErased
 from subscription_services.kernel.perform import Kernel, perform
-from subscription_services.mail import Letter, LetterKind, SiteFacts
+from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 from subscription_services.web.words import date_text, money_text
 
 from .model import PaymentState
@@ -15,6 +15,27 @@ from .operations.invoices import letter_facts
 from .requests import LetterFacts, OnePayment
 from .words import failure_text
 
+HELLO = template("Hello,")
+QUESTIONS = template("Questions? Write to {contact}.")
+RECEIPT = template("Your receipt {number}")
+RECEIPT_TEXT = template(
+    "Thank you. We received {amount} for {what}.\n\nYour invoice {number}, also as PDF:\n{invoice}\n\n"
+    "Your subscription, where you can also cancel it:\n{subscription}\n"
+)
+FAILED = template("Your payment did not succeed")
+FAILED_TEXT = template(
+    "We could not charge {amount} for {what}.\n{why}\n\nYou can pay now, with this card or another one:\n{link}\n\n"
+    "Without a payment your subscription ends. Nothing more is charged then.\n"
+)
+FAILED_TEXT_AGAIN = template(
+    "We could not charge {amount} for {what}.\n{why}\n\nWe will try again in a few days. You can pay now, with this "
+    "card or another one:\n{link}\n\nWithout a payment your subscription ends. Nothing more is charged then.\n"
+)
+ENDED = template("Your subscription has ended")
+ENDED_TEXT = template(
+    "The payment of {amount} due on {day} did not succeed, so your subscription has ended. Nothing more will be "
+    "charged.\n\nYou can subscribe again at any time:\n{link}\n"
+)
 Text = Callable[[LetterFacts, SiteFacts], tuple[str, str] | None]
 
 
@@ -23,25 +44,28 @@ def _receipt(facts: LetterFacts, site: SiteFacts) -> tuple[str, str] | None:
     if facts.payment.state is not PaymentState.PAID:
         return None
     return (
-        f"Your receipt {invoice.number}",
-        f"Thank you. We received {money_text(invoice.total)} for {line.text}.\n\n"
-        f"Your invoice {invoice.number}, also as PDF:\n{site.public_url}/invoices/{invoice.id}\n\n"
-        f"Your subscription, where you can also cancel it:\n{site.public_url}/subscriptions/{invoice.subscription}\n",
-    )
+        site.say(RECEIPT, number=invoice.number),
+        site.say(
+            RECEIPT_TEXT, amount=money_text(invoice.total, locale=site.language.locale), what=line.text,
+            number=invoice.number, invoice=f"{site.public_url}/invoices/{invoice.id}",
+            subscription=f"{site.public_url}/subscriptions/{invoice.subscription}",
+        ),
+    )  # fmt: skip
 
 
 def _payment_failed(facts: LetterFacts, site: SiteFacts) -> tuple[str, str] | None:
     invoice = facts.document.invoice
     if facts.payment.state in (PaymentState.PAID, PaymentState.CANCELLED):
         return None
-    again = "We will try again in a few days. " if facts.next_try else ""
     return (
-        "Your payment did not succeed",
-        f"We could not charge {money_text(invoice.total)} for {facts.document.lines[0].text}.\n"
-        f"{failure_text(facts.payment.failure)}\n\n{again}You can pay now, with this card or another one:\n"
-        f"{site.public_url}/subscriptions/{invoice.subscription}/pay\n\n"
-        "Without a payment your subscription ends. Nothing more is charged then.\n",
-    )
+        site.say(FAILED),
+        site.say(
+            FAILED_TEXT_AGAIN if facts.next_try else FAILED_TEXT, what=facts.document.lines[0].text,
+            amount=money_text(invoice.total, locale=site.language.locale),
+            why=failure_text(facts.payment.failure).said(site.language),
+            link=f"{site.public_url}/subscriptions/{invoice.subscription}/pay",
+        ),
+    )  # fmt: skip
 
 
 def _ended_unpaid(facts: LetterFacts, site: SiteFacts) -> tuple[str, str] | None:
@@ -49,11 +73,12 @@ def _ended_unpaid(facts: LetterFacts, site: SiteFacts) -> tuple[str, str] | None
     if facts.payment.state is not PaymentState.CANCELLED:
         return None
     return (
-        "Your subscription has ended",
-        f"The payment of {money_text(invoice.total)} due on {date_text(invoice.created_at)} did not succeed, so your "
-        f"subscription has ended. Nothing more will be charged.\n\nYou can subscribe again at any time:\n"
-        f"{site.public_url}/plans\n",
-    )
+        site.say(ENDED),
+        site.say(
+            ENDED_TEXT, amount=money_text(invoice.total, locale=site.language.locale),
+            day=date_text(invoice.created_at, site.language.locale), link=f"{site.public_url}/plans",
+        ),
+    )  # fmt: skip
 
 
 def _kind(name: str, text: Text) -> LetterKind:
@@ -67,8 +92,8 @@ def _kind(name: str, text: Text) -> LetterKind:
         if written is None:
             return None
         subject, body = written
-        closing = f"\nQuestions? Write to {site.contact}.\n{site.product}\n"
-        return Letter(to=facts.to, subject=subject, text=f"Hello,\n\n{body}{closing}")
+        closing = f"\n{site.say(QUESTIONS, contact=site.contact)}\n{site.product}\n"
+        return Letter(to=facts.to, subject=subject, text=f"{site.say(HELLO)}\n\n{body}{closing}")
 
     return LetterKind(name, compose)
 

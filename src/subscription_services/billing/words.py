@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+from subscription_services.kernel.words import Words, table, words
+
 from .model import Invoice, InvoiceStatus, Payment, PaymentState
 
-_FAILURES = {
-    "insufficient_funds": "Your bank says that the account behind the card does not have enough money.",
-    "expired_card": "The card has expired.",
-    "incorrect_cvc": "The security code is not right.",
-    "incorrect_number": "The card number is not right.",
-    "processing_error": "The bank could not work on the payment. Trying again often helps.",
-    "authentication_required": "Your bank wants you to confirm the payment yourself.",
-    "payment_intent_authentication_failure": "The confirmation with your bank did not succeed.",
-    "lost_card": "Your bank did not accept the card.",
-    "stolen_card": "Your bank did not accept the card.",
-    "test_mode_live_card": "This is a sandbox: use a test card.",
-    "no_saved_card": "There is no saved card to charge.",
-}
+_FAILURES = table(
+    {
+        "insufficient_funds": "Your bank says that the account behind the card does not have enough money.",
+        "expired_card": "The card has expired.",
+        "incorrect_cvc": "The security code is not right.",
+        "incorrect_number": "The card number is not right.",
+        "processing_error": "The bank could not work on the payment. Trying again often helps.",
+        "authentication_required": "Your bank wants you to confirm the payment yourself.",
+        "payment_intent_authentication_failure": "The confirmation with your bank did not succeed.",
+        "lost_card": "Your bank did not accept the card.",
+        "stolen_card": "Your bank did not accept the card.",
+        "test_mode_live_card": "This is a sandbox: use a test card.",
+        "no_saved_card": "There is no saved card to charge.",
+    }
+)
 BRANDS = {
     "visa": "Visa", "mastercard": "Mastercard", "amex": "American Express", "diners": "Diners Club",
     "discover": "Discover", "jcb": "JCB", "unionpay": "UnionPay",
 }  # fmt: skip
-REASONS = {
+REASONS = table({
     "duplicate": "charged twice", "fraudulent": "not made by the cardholder", "requested_by_customer": "on request",
-}  # fmt: skip
+})  # fmt: skip
+NO_TAX = words("Tax not charged")
+"""What `policy.tax_words` says where there is none, at the beginning of a line."""
+_GENERAL = words("Your bank did not accept the payment.")
 
 
-def failure_text(code: str) -> str:
+def failure_text(code: str) -> Words:
     """One sentence for the processor's code; an unknown code has a general one."""
-    return _FAILURES.get(code, "Your bank did not accept the payment.")
+    return _FAILURES.get(code, _GENERAL)
 
 
 def payment_problem(payment: Payment) -> str:
     """What went wrong with the last try, or "" when nothing did."""
     failed = payment.failure and payment.state in (PaymentState.OPEN, PaymentState.WAITING)
-    return f"{failure_text(payment.failure)} You were not charged." if failed else ""
+    return words("%(problem)s You were not charged.", problem=failure_text(payment.failure)) if failed else ""
 
 
 def brand_text(brand: str) -> str:

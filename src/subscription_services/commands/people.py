@@ -85,7 +85,8 @@ def _sign_in(client: httpx.Client, email: str) -> str:
         client.post("/api/identity.sign_in", json={"email": email, "password": getpass.getpass("Password: ")})
     )
     if signed["challenge"]:
-        code = {"challenge": signed["challenge"], "code": getpass.getpass("Code: ")}
+        prompt = "Code: " if "code" in signed["ways"] else "Recovery code (passkeys work in a browser only): "
+        code = {"challenge": signed["challenge"], "code": getpass.getpass(prompt)}
         signed = _read(client.post("/api/identity.sign_in_code", json=code))
     return str(signed["token"])
 

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from subscription_services.edge.asgi import state_of
+from subscription_services.edge.asgi import header, state_of
 from subscription_services.kernel import probing
 
 Address = IPv4Address | IPv6Address
@@ -37,7 +37,8 @@ class ClientAddress:
 
     def of(self, scope: Scope) -> str:
         """The address as text, IPv4-mapped IPv6 as IPv4; empty when the peer has none (a socket file)."""
-        if any(name == _PASS and self._is_pass(value.decode("latin-1")) for name, value in scope["headers"]):
+        shown = header(scope, _PASS)
+        if shown is not None and self._is_pass(shown.decode("latin-1")):
             return probing.ADDRESS
         client = scope.get("client")
         peer = _read(client[0]) if client else None

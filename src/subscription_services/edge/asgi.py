@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from subscription_services.web.origin import headers_of
 from subscription_services.web.page import PageContext
 from subscription_services.web.problems import HttpProblem, as_json, as_page, problem_of, wants_json
 
@@ -30,26 +31,12 @@ class RequestState(dict[str, Any]):
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The first header of that name (lower case), or None."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return bytes(value)
-    return None
+    return headers_of(scope).get(name)
 
 
 def has_bearer(scope: Scope) -> bool:
     """Whether the request brings a bearer token (RFC 6750)."""
-    return (header(scope, b"authorization") or b"")[:7].lower() == BEARER
-
-
-def cookies_of(scope: Scope) -> Mapping[str, str]:
-    """The request's cookies by name; of a repeated name the first counts (RFC 6265: the more specific one)."""
-    found: dict[str, str] = {}
-    for key, value in scope["headers"]:
-        if key == b"cookie":
-            for part in value.decode("latin-1").split(";"):
-                name, _, text = part.strip().partition("=")
-                found.setdefault(name, text.strip('"'))
-    return found
+    return headers_of(scope).get(b"authorization", b"")[:7].lower() == BEARER
 
 
 class Told:

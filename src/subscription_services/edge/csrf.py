@@ -6,11 +6,13 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Collection
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from subscription_services.edge.asgi import cookies_of, has_bearer, header, read_body, refuse, replay, state_of
+from subscription_services.edge.asgi import has_bearer, header, read_body, refuse, replay, state_of
+from subscription_services.web.origin import read_cookies, without_cookies
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 SESSION = "__Host-session"
@@ -54,11 +56,12 @@ class Csrf:
             await self._app(scope, receive, send)
             return
         if has_bearer(scope) or scope["path"] in self._machine_paths:
-            scope = dict(scope)
-            scope["headers"] = [item for item in scope["headers"] if item[0] != b"cookie"]
-            await self._app(scope, receive, send)
+            await self._app(without_cookies(scope), receive, send)
             return
-        cookies = cookies_of(scope)
+        cookies, headers = read_cookies(scope["headers"])
+        if headers is not scope["headers"]:
+            scope = {**scope, "headers": headers, "first_headers": None}
+        scope["cookies"] = cookies
         binding = f"s:{cookies[SESSION]}" if SESSION in cookies else f"v:{cookies[VISIT]}" if VISIT in cookies else ""
         if scope["method"] in SAFE:
             await self._page(scope, receive, send, binding)
@@ -86,18 +89,20 @@ class Csrf:
         kind = (header(scope, b"content-type") or b"").split(b";")[0].strip().lower()
         if not binding:
             # nothing to abuse: no cookie of ours came along, and no form can send JSON to another site unasked
-            return kind != _FORM and scope["path"].startswith("/api/")
+            return kind != _FORM and scope["path"].startswith(("/api/", "/scim/"))
         given = (header(scope, HEADER) or b"").decode("latin-1")
         if not given and kind == _FORM:
             given = _field(body)
         return hmac.compare_digest(given.encode(), self.token(binding).encode())
 
     async def _page(self, scope: Scope, receive: Receive, send: Send, binding: str) -> None:
+        if binding:
+            state_of(scope)["csrf_token"] = partial(self.token, binding)
+            await self._app(scope, receive, send)
+            return
         minted: list[str] = []
 
         def token() -> str:
-            if binding:
-                return self.token(binding)
             if not minted:
                 minted.append(base64.urlsafe_b64encode(self._random(24)).decode())
             return self.token(f"v:{minted[0]}")
@@ -109,7 +114,7 @@ class Csrf:
             await send(message)
 
         state_of(scope)["csrf_token"] = token
-        await self._app(scope, receive, send if binding else with_cookie)
+        await self._app(scope, receive, with_cookie)
 
 
 def _field(body: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -62,18 +62,19 @@ class SecurityHeaders:
         )
         self._fixed_names = frozenset(name for name, _ in self._fixed)
         # what a room may state itself
-        self._defaults: tuple[tuple[bytes, bytes], ...] = (
+        self._defaults = [
             (b"cross-origin-embedder-policy", b"require-corp"),
             (b"cross-origin-resource-policy", b"same-origin"),
             (b"cache-control", b"no-store"),
-        )
+        ]
+        self._default_names = frozenset(name for name, _ in self._defaults)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         state = state_of(scope)
-        nonce = base64.b64encode(self._random(16)).decode()
+        nonce = b2a_base64(self._random(16), newline=False).decode()
         request_id = self._new_id()
         state["nonce"] = nonce
         state["request_id"] = request_id
@@ -96,23 +97,25 @@ class SecurityHeaders:
 
     def _complete(self, given: Sequence[tuple[bytes, bytes]], nonce: str, request_id: str) -> list[tuple[bytes, bytes]]:
         headers = [*self._fixed, (b"x-request-id", request_id.encode())]
-        present = set()
-        policy = self._policy
+        defaults = self._defaults
+        before, after = self._policy
         for field, value in given:
             name = field.lower()
-            if name not in self._fixed_names:
-                headers.append((name, value))
-                present.add(name)
-                if name == b"cross-origin-embedder-policy" and value == b"unsafe-none":
-                    policy = self._framing_policy
-        headers += [default for default in self._defaults if default[0] not in present]
-        headers.append((b"content-security-policy", policy.replace("NONCE", nonce).encode()))
+            if name in self._fixed_names:
+                continue
+            headers.append((name, value))
+            if name in self._default_names:
+                defaults = [item for item in defaults if item[0] != name]
+                if value == b"unsafe-none":
+                    before, after = self._framing_policy
+        headers += defaults
+        headers.append((b"content-security-policy", before + nonce.encode() + after))
         return headers
 
 
-def _policy(frames: str, connections: str) -> str:
-    """Content Security Policy Level 3; NONCE stands for the answer's nonce."""
-    return "; ".join(
+def _policy(frames: str, connections: str) -> tuple[bytes, bytes]:
+    """Content Security Policy Level 3: what stands before and after the answer's nonce."""
+    whole = "; ".join(
         (
             "default-src 'none'",
             "script-src 'nonce-NONCE'",
@@ -126,3 +129,5 @@ def _policy(frames: str, connections: str) -> str:
             "base-uri 'none'",
         )
     )
+    before, _, after = whole.encode().partition(b"NONCE")
+    return before, after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,9 +29,12 @@ class AllowedHosts:
 def host_of(scope: Scope) -> str:
     """The requested host without its port; empty when there is none or more than one."""
     values = {value for name, value in scope["headers"] if name == b"host"}
-    if len(values) != 1:
-        return ""
-    text = values.pop().decode("latin-1").lower()
+    return _name(values.pop()) if len(values) == 1 else ""
+
+
+@lru_cache(maxsize=1024)
+def _name(value: bytes) -> str:
+    text = value.decode("latin-1").lower()
     if text.startswith("["):
         name, found, port = text.partition("]")
         return name + found if port == "" or _is_port(port) else ""

@@ -5,17 +5,23 @@ digest is stored, and they end after a time without use and after a day's work i
 """
 
 from .bindings import Shown, network_of, shows
+from .browsers import browser_in_words
+from .ceremonies import Passkey, Refused, passkeys_of, record_use
 from .checks import checks
-from .configured import configure
+from .configured import RelyingParty, configure, configure_place, relying_party
+from .jobs import SCHEDULES, kinds
+from .leaving import close_team_account, rename_account
 from .letters import LETTERS
 from .model import Held
 from .operations import OPERATIONS
 from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
 from .pages import DEVICE_PROOF, SCRIPT_PROOF, SESSION_COOKIE, routes
+from .passkeys import Answer, Asserted, Known, read_answer, request_options, verify_assertion
 from .probes import password_of, probe
 from .queries import (
     AccountFacts,
+    SignedInPerson,
     accounts,
     contact_of,
     email_of,
@@ -26,8 +32,11 @@ from .queries import (
 from .settings import SETTINGS, IdentitySettings
 
 __all__ = [
-    "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts", "Held",
-    "IdentitySettings", "Shown", "TouchSession", "accounts", "checks", "configure", "contact_of",
-    "create_team_account", "email_of", "enrolment_token", "network_of", "password_of", "probe", "resolve_session",
-    "routes", "session_facts", "shows", "team_accounts", "touch_session",
+    "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
+    "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
+    "SignedInPerson", "TouchSession", "accounts", "browser_in_words", "checks", "close_team_account", "configure",
+    "configure_place", "contact_of", "create_team_account", "email_of", "enrolment_token", "kinds", "network_of",
+    "passkeys_of", "password_of", "probe", "read_answer", "record_use", "relying_party", "rename_account",
+    "request_options", "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session",
+    "verify_assertion",
 ]  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from subscription_services.kernel.context import Origin
 from subscription_services.kernel.limits import block_of
@@ -20,8 +21,7 @@ _OFFER = "identity.offer"
 _CHALLENGE = "identity.challenge"
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(msgspec.Struct, frozen=True):
     """As it is stored. `until` and `earlier_until` are when the cookies of these digests end."""
 
     held: Held
@@ -33,8 +33,7 @@ class Binding:
     bound_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True):
     """What a request shows: its cookies of each kind, whether it only looks, and a way to find its network."""
 
     network: Callable[[], bytes]

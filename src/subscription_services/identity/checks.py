@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import replace
 from datetime import timedelta
 
 import pyotp
+from msgspec.structs import replace
 from sqlalchemy import Connection, Row, select
 
 from subscription_services.kernel.checks import Check, Doors, Finding, Verdict
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.perform import perform
+from subscription_services.kernel.tokens import PROGRAM_SESSION, secret_in
 from subscription_services.kernel.transaction import ReadTransaction
 
 from . import binding_checks, model
@@ -325,10 +326,15 @@ async def _session(doors: Doors, identifier: str) -> Row[tuple[object, ...]] | N
 
 
 def _bits(token: str) -> int:
-    return len(_raw(token)) * 8
+    raw = _raw(token)
+    used = len(raw.lstrip(b"\0"))
+    # eight zero bytes in front are no chance: that many bits were never drawn
+    return (used if len(raw) - used >= 8 else len(raw)) * 8
 
 
 def _raw(token: str) -> bytes:
+    if token.startswith(PROGRAM_SESSION):
+        return secret_in(token, PROGRAM_SESSION)
     return base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pyotp
 from sqlalchemy import delete, select, update
@@ -54,20 +54,20 @@ def hours_off(secret: str, code: str, now: datetime) -> timedelta | None:
     return None
 
 
+def used_at(step: int) -> datetime | None:
+    """When the newest code was shown, to half a minute."""
+    return datetime.fromtimestamp(step * STEP, UTC) if step else None
+
+
 def use_code(tx: Transaction, ctx: Context, account: str, code: str) -> str | None:
     """Use up a code of the account; says which kind it was, or None when it is not right."""
-    row = tx.connection.execute(
-        select(model.totp)
-        .where(model.totp.c.account == account, model.totp.c.confirmed_at.is_not(None))
-        .with_for_update()
-    ).one_or_none()
-    if row is None:
-        return None
-    step = matching_step(open_row(tx, model.totp, row)["secret"], code, ctx.now, row.last_step)
-    if step is not None:
-        # conditional, so that of two requests at once only one uses the code
-        used = update(model.totp).where(model.totp.c.id == row.id, model.totp.c.last_step < step)
-        return "totp" if tx.connection.execute(used.values(last_step=step)).rowcount == 1 else None
+    mine = select(model.totp).where(model.totp.c.account == account, model.totp.c.confirmed_at.is_not(None))
+    for row in tx.connection.execute(mine.order_by(model.totp.c.id).with_for_update()).all():
+        step = matching_step(open_row(tx, model.totp, row)["secret"], code, ctx.now, row.last_step)
+        if step is not None:
+            # conditional, so that of two requests at once only one uses the code
+            used = update(model.totp).where(model.totp.c.id == row.id, model.totp.c.last_step < step)
+            return "totp" if tx.connection.execute(used.values(last_step=step)).rowcount == 1 else None
     mac = recovery_mac(tx.keys, account, code)
     spent = update(model.recovery_code).where(
         model.recovery_code.c.account == account, model.recovery_code.c.mac == mac,

@@ -52,6 +52,15 @@ class Purpose(StrEnum):
     UNLOCK = "unlock"
 
 
+class Ceremony(StrEnum):
+    """What a passkey is asked to sign for; a challenge is good for one of them only."""
+
+    REGISTER = "register"
+    SIGN_IN = "sign-in"
+    SECOND_FACTOR = "second-factor"
+    STEP_UP = "step-up"
+
+
 account = Table(
     "identity_account",
     metadata,
@@ -64,6 +73,8 @@ account = Table(
     Column("verifier", LargeBinary),
     Column("probe", Boolean, nullable=False),
     Column("idle_minutes", Integer),  # shorter than the operators' time, by the owner's wish
+    Column("session_hours", Integer),  # the same for the time after which sessions end in any case
+    Column("password_at", Instant),  # when the password was last replaced: browsers known before are known no more
     Column("created_at", Instant, nullable=False),
     Column("verified_at", Instant),
     Column("closed_at", Instant),
@@ -129,13 +140,38 @@ totp = Table(
     "identity_totp",
     metadata,
     Column("id", String(48), primary_key=True),
-    Column("account", String(48), ForeignKey("identity_account.id"), nullable=False, unique=True),
+    Column("account", String(48), ForeignKey("identity_account.id"), nullable=False),
     Column("secret", Sealed("identity.totp.secret"), nullable=False),
+    Column("name", Sealed("identity.totp.name")),  # what its owner calls it
     Column("last_step", BigInteger, nullable=False),  # the newest time step that was used: a code works once
     Column("created_at", Instant, nullable=False),
     Column("confirmed_at", Instant),
     info=personal("account"),
 )
+Index(None, totp.c.account)
+_PENDING = totp.c.confirmed_at.is_(None)
+Index("ux_identity_totp_pending", totp.c.account, unique=True, sqlite_where=_PENDING, postgresql_where=_PENDING)
+
+passkey = Table(
+    "identity_passkey",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("account", String(48), ForeignKey("identity_account.id"), nullable=False),
+    Column("credential_id", LargeBinary, nullable=False, unique=True),
+    Column("public_key", LargeBinary, nullable=False),  # COSE key (RFC 9052)
+    Column("sign_count", BigInteger, nullable=False),
+    Column("name", Sealed("identity.passkey.name"), nullable=False),
+    Column("transports", String(100), nullable=False),  # how the browser reaches it, separated by spaces
+    Column("aaguid", String(36), nullable=False),  # the model of authenticator, as it says of itself
+    Column("backup_eligible", Boolean, nullable=False),  # whether its maker may copy it to other devices
+    Column("backed_up", Boolean, nullable=False),
+    Column("discoverable", Boolean),  # whether it is found without an address; empty where the browser did not say
+    Column("created_at", Instant, nullable=False),
+    Column("last_used_at", Instant),
+    CheckConstraint("sign_count >= 0", name="sign_count"),
+    info=personal("account"),
+)
+Index(None, passkey.c.account)
 
 recovery_code = Table(
     "identity_recovery_code",
@@ -172,3 +208,20 @@ challenge = Table(
     CheckConstraint("tries >= 0", name="tries"),
 )
 Index(None, challenge.c.expires_at)
+
+passkey_challenge = Table(
+    "identity_passkey_challenge",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # SHA-256 of 256 random bits
+    Column("ceremony", String(16), nullable=False),
+    Column("account", String(48), ForeignKey("identity_account.id")),
+    Column("held_by", String(48)),  # the session, or the sign-in that waits for its second factor
+    Column("expires_at", Instant, nullable=False),
+    Column("used_at", Instant),
+    CheckConstraint("ceremony IN ('register', 'sign-in', 'second-factor', 'step-up')", name="ceremony"),
+    CheckConstraint(
+        "(ceremony = 'sign-in') = (account IS NULL) AND (account IS NULL) = (held_by IS NULL)", name="bound"
+    ),
+)
+Index(None, passkey_challenge.c.expires_at)

@@ -8,22 +8,42 @@ from __future__ import annotations
 
 import base64
 import hmac
+import threading
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 
 import bcrypt
+from zxcvbn import zxcvbn
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
+from zxcvbn.matching import RANKED_DICTIONARIES
 
 from subscription_services.kernel.clock import monotonic
+from subscription_services.kernel.words import as_words, sentences, words
 
 MINIMUM_COST = 12
 SHORTEST = 12
 """Characters. SP 800-63B-4 asks for 15 where the password is the only factor and 8 with a second; the second factor
 is optional here and strongly recommended, so the shortest lies between."""
 LONGEST = 256
+GUESSED_QUICKLY = 2
+"""A score under this is refused: fewer than a million guesses (zxcvbn)."""
 VERSION = b"v1"
 _PRODUCT_WORDS = ("subscription services", "subscriptionservices")
+
+
+JUDGED = 72
+"""Characters that are looked at; more only make it stronger."""
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """`score` from 0, guessed at once, to 4, very strong; `advice` in whole sentences."""
+
+    score: int
+    advice: tuple[str, ...]
 
 
 def normalise(password: str) -> bytes:
@@ -35,18 +55,35 @@ def weakness(password: str, *known: str) -> str | None:
     """Why this password is refused, in words, or None. `known` are the person's own name and address."""
     text = unicodedata.normalize("NFC", password)
     if len(text) < SHORTEST:
-        return f"Use at least {SHORTEST} characters. A few unrelated words are easy to remember."
+        return words(
+            "Use at least %(shortest)s characters. A few unrelated words are easy to remember.", shortest=SHORTEST
+        )
     if len(text) > LONGEST:
-        return f"Use at most {LONGEST} characters."
+        return words("Use at most %(longest)s characters.", longest=LONGEST)
     folded = text.casefold()
     forms = (folded, folded.strip("0123456789!?. "), _unit(folded))
     if not forms[1] or len(set(folded)) < 5 or any(form in _common() for form in forms):
-        return "This password is among those that attackers try first. Choose another."
+        return words("This password is among those that attackers try first. Choose another.")
     for word in (*known, *_PRODUCT_WORDS):
         for part in (word, word.partition("@")[0]):
             if len(part) >= 4 and (folded == part.casefold() or folded.replace(part.casefold(), "") in ("", "123")):
-                return "Do not use your name, your address or ours as the password."
+                return words("Do not use your name, your address or ours as the password.")
+    found = strength(text, *known)
+    if found.score < GUESSED_QUICKLY:
+        return words("This password can be guessed quickly. %(advice)s", advice=sentences(*found.advice))
     return None
+
+
+def strength(password: str, *known: str) -> Strength:
+    """How many guesses the password would take, in five steps, and what would make it stronger (zxcvbn)."""
+    # the library keeps the person's own words in a table of its own: one at a time, and gone afterwards
+    with _one_at_a_time:
+        try:
+            found = zxcvbn(unicodedata.normalize("NFC", password)[:JUDGED], [*known, *_PRODUCT_WORDS])
+        finally:
+            RANKED_DICTIONARIES["user_inputs"] = {}
+    advice = (found["feedback"]["warning"], *found["feedback"]["suggestions"])
+    return Strength(found["score"], tuple(as_words(text) for text in advice if text))
 
 
 def make_verifier(pepper: bytes, password: str, cost: int) -> bytes:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, select
 
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
@@ -19,6 +18,7 @@ from . import model
 from .bindings import Binding
 from .configured import rules
 from .model import Held, Kind, State
+from .recovery_model import LIVE, recovery
 from .tokens import digest
 
 EMAIL_INDEX = "identity.email"
@@ -34,6 +34,14 @@ _SESSION = (
         model.account.c.state == State.ACTIVE,
     )
 )  # fmt: skip
+_RECOVERING = (
+    select(recovery.c.id)
+    .where(recovery.c.account == model.session.c.account, recovery.c.expires_at > bindparam("now"))
+    # written out, so that the store sees that the index of live ones is enough
+    .where(recovery.c.state.in_([literal_column(f"'{state}'") for state in LIVE]))
+    .exists()
+    .label("recovering")
+)
 _BY_DIGEST = Prepared(
     _SESSION.join(model.binding, model.binding.c.session == model.session.c.id)
     .where(model.session.c.digest == bindparam("digest"))
@@ -50,16 +58,17 @@ _BY_DIGEST = Prepared(
         model.binding.c.earlier_digest,
         model.binding.c.earlier_until,
         model.binding.c.bound_at,
+        _RECOVERING,
     )
 )
 _BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
-_TOTP_ON = (
-    select(model.totp.c.id)
-    .where(model.totp.c.account == model.account.c.id, model.totp.c.confirmed_at.is_not(None))
-    .exists()
-    .label("second_factor")
-)
-_ACCOUNTS = select(model.account, _TOTP_ON).order_by(model.account.c.created_at).limit(1000)
+_TOTP = select(model.totp.c.id).where(model.totp.c.confirmed_at.is_not(None))
+_PASSKEY = select(model.passkey.c.id)
+_TWO_FACTOR = or_(
+    _TOTP.where(model.totp.c.account == model.account.c.id).exists(),
+    _PASSKEY.where(model.passkey.c.account == model.account.c.id).exists(),
+).label("second_factor")
+_ACCOUNTS = select(model.account, _TWO_FACTOR).order_by(model.account.c.created_at).limit(1000)
 _OPEN_SESSIONS = select(func.count()).where(
     model.session.c.account == model.account.c.id, model.session.c.ended_at.is_(None),
     model.session.c.ends_at > bindparam("now"), model.session.c.last_used_at > bindparam("idle_since"),
@@ -67,14 +76,13 @@ _OPEN_SESSIONS = select(func.count()).where(
 )  # fmt: skip
 _OWN = Prepared(
     select(
-        model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TOTP_ON,
-        model.account.c.idle_minutes, _OPEN_SESSIONS.scalar_subquery().label("sessions"),
+        model.account.c.id, model.account.c.email, model.account.c.name, model.account.c.created_at, _TWO_FACTOR,
+        model.account.c.idle_minutes, model.account.c.session_hours, _OPEN_SESSIONS.scalar_subquery().label("sessions"),
     ).where(model.account.c.id == bindparam("account"))
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFacts:
+class SessionFacts(msgspec.Struct, frozen=True):
     """A session that is good now."""
 
     session: str
@@ -84,20 +92,22 @@ class SessionFacts:
     second_factor: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SignedInPerson(SessionFacts):
-    """The same with what a page's header shows; `touch_due` when its last use should be written down."""
+class SignedInPerson(SessionFacts, frozen=True):
+    """The same with what a page's header shows; `touch_due` when its last use should be written down, `recovering` when
+    somebody asked to get into the account without its second factor."""
 
     email: str
     name: str
     touch_due: bool
     bound: Binding
+    recovering: bool = False
 
 
 class Profile(msgspec.Struct, frozen=True):
     """An account as its owner sees it; `sessions` are those that are open.
 
-    `idle_minutes` is the time without use after which they end, `idle_longest` the most that may be chosen."""
+    `idle_minutes` is the time without use after which they end, `idle_longest` the most that may be chosen;
+    `session_hours` and `session_longest` are the same for the time after which they end in any case."""
 
     id: str
     email: str
@@ -107,6 +117,8 @@ class Profile(msgspec.Struct, frozen=True):
     created_at: datetime
     idle_minutes: int
     idle_longest: int
+    session_hours: int
+    session_longest: int
 
 
 class AccountFacts(msgspec.Struct, frozen=True):
@@ -144,7 +156,8 @@ def resolve_session(connection: Connection, keys: Keys, token: str, now: datetim
         Held(row.held), row.network, row.bound, row.until, row.earlier_digest, row.earlier_until, row.bound_at
     )  # fmt: skip
     return SignedInPerson(
-        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due, bound
+        row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor, email, name, due, bound,
+        row.recovering,
     )  # fmt: skip
 
 
@@ -194,6 +207,7 @@ def own_profile(tx: ReadTransaction, identifier: str, now: datetime) -> Profile 
     return Profile(
         row.id, opened["email"], opened["name"], row.second_factor, row.sessions, row.created_at,
         int(idle_of(row.idle_minutes).total_seconds() // 60), int(rules().idle.total_seconds() // 60),
+        int(longest_of(row.session_hours).total_seconds() // 3600), int(rules().absolute.total_seconds() // 3600),
     )  # fmt: skip
 
 
@@ -202,17 +216,28 @@ def idle_of(chosen: int | None) -> timedelta:
     return min(rules().idle, timedelta(minutes=chosen)) if chosen else rules().idle
 
 
+def longest_of(chosen: int | None) -> timedelta:
+    """The operators' longest time of a session, or the shorter one that the owner chose, in hours."""
+    return min(rules().absolute, timedelta(hours=chosen)) if chosen else rules().absolute
+
+
 def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:
     """Every account of the team."""
     return _facts(tx, model.account.c.kind == Kind.TEAM)
 
 
+def ways_of(connection: Connection, identifier: str) -> tuple[str, ...]:
+    """The second factors that an account has: code, passkey; recovery codes come with either."""
+    ways = {
+        "code": _TOTP.where(model.totp.c.account == identifier),
+        "passkey": _PASSKEY.where(model.passkey.c.account == identifier),
+    }
+    return tuple(way for way, found in ways.items() if connection.execute(found.limit(1)).first() is not None)
+
+
 def has_second_factor(connection: Connection, identifier: str) -> bool:
-    """Whether a confirmed TOTP secret is set up."""
-    found = select(model.totp.c.id).where(
-        model.totp.c.account == identifier, model.totp.c.confirmed_at.is_not(None)
-    )  # fmt: skip
-    return connection.execute(found).first() is not None
+    """Whether signing in takes more than the password."""
+    return bool(ways_of(connection, identifier))
 
 
 def _facts(tx: ReadTransaction, *where: Any) -> list[AccountFacts]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
+
+import msgspec
+from sqlalchemy import Connection
 
 
 class Role(StrEnum):
@@ -26,8 +30,7 @@ class Scope:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Anonymous:
+class Anonymous(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str:
         return "anonymous"
@@ -35,8 +38,7 @@ class Anonymous:
     kind: ClassVar[str] = "anonymous"
 
 
-@dataclass(frozen=True, slots=True)
-class Subscriber:
+class Subscriber(msgspec.Struct, frozen=True):
     """A signed-in customer; `id` is the account's."""
 
     id: str
@@ -47,8 +49,7 @@ class Subscriber:
     own: ClassVar[Scope] = Scope("Subscriber.own")
 
 
-@dataclass(frozen=True, slots=True)
-class TeamMember:
+class TeamMember(msgspec.Struct, frozen=True):
     """A signed-in member of staff; `id` is the account's. `tasks` are the operations that open tasks lent them when the
     request came in: enough to ask further, never enough to allow."""
 
@@ -62,19 +63,17 @@ class TeamMember:
     own: ClassVar[Scope] = Scope("TeamMember.own")
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAccount:
+class ServiceAccount(msgspec.Struct, frozen=True):
     """A program; `scopes` are names of operations."""
 
     id: str
     token: str
-    scopes: frozenset[str] = field(default_factory=frozenset)
+    scopes: frozenset[str] = frozenset()
     kind: ClassVar[str] = "service-account"
     scoped: ClassVar[Scope] = Scope("ServiceAccount.scoped")
 
 
-@dataclass(frozen=True, slots=True)
-class System:
+class System(msgspec.Struct, frozen=True):
     """The service itself; `name` says which part, such as `jobs.dunning`."""
 
     name: str
@@ -88,8 +87,7 @@ class System:
 Actor = Anonymous | Subscriber | TeamMember | ServiceAccount | System
 
 
-@dataclass(frozen=True, slots=True)
-class Elevation:
+class Elevation(msgspec.Struct, frozen=True):
     """A task that is open now: it lends these operations, and only for what it is about where that has an id."""
 
     id: str
@@ -97,8 +95,7 @@ class Elevation:
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What is true of an actor right now, read from the store inside the transaction, never cached."""
 
     roles: frozenset[Role] = frozenset()
@@ -111,3 +108,13 @@ class Standing:
     def tasks(self) -> frozenset[str]:
         """Names of the operations that open tasks lend."""
         return frozenset().union(*(item.operations for item in self.elevations))
+
+
+class Asker(msgspec.Struct, frozen=True):
+    """Somebody who is found out in the very transaction that answers them, by what their request brought along.
+
+    `found` gives who it is and what is true of them there, and raises NotSignedIn or SessionUnbound; `noted` is
+    awaited once they were answered."""
+
+    found: Callable[[Connection, datetime], tuple[Actor, Standing]]
+    noted: Callable[[], Awaitable[None]]

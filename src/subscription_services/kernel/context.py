@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from .actors import Actor
 from .clock import Random
 from .ids import Ids
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Where a request came from. Personal data: the log holds it sealed."""
 
     address: str = ""
@@ -21,8 +21,7 @@ class Origin:
     """What the browser adds of itself in each request (Client Hints of low entropy): platform and whether mobile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True):
     """`now` is the only clock, `ids` and `random` the only randomness inside an operation."""
 
     actor: Actor
@@ -32,3 +31,5 @@ class Context:
     origin: Origin
     correlation_id: str
     idempotency_key: str | None = None
+    suspected: tuple[str, ...] = ()
+    """Which limits on spread guesses recognised this use: it must fail like any other, whatever it brings."""

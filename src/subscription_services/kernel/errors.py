@@ -9,16 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from .words import Words, as_words, table
+
 
 class DomainError(Exception):
-    """Something the person or program can understand; `fields` names the inputs at fault."""
+    """Something the person or program can understand; `fields` names the inputs at fault.
+
+    `text` and `fields` are English, for programs and logs; pages show `words` and `field_words`, in their language."""
 
     code: ClassVar[str] = "error"
     message: ClassVar[str] = "Something went wrong."
 
     def __init__(self, message: str | None = None, *, fields: Mapping[str, str] | None = None) -> None:
-        self.text = message or type(self).message
-        self.fields: Mapping[str, str] = dict(fields or {})
+        self.words: Words = as_words(message or type(self).message)
+        self.text: str = str(self.words)
+        self.field_words: Mapping[str, Words] = table(fields or {})
+        self.fields: Mapping[str, str] = {name: str(text) for name, text in self.field_words.items()}
         super().__init__(self.text)
 
 
@@ -62,6 +68,13 @@ class Refusal(DomainError):
 class NotSignedIn(Refusal):
     code = "not-signed-in"
     message = "Sign in to do this."
+
+
+class DamagedToken(NotSignedIn):
+    """Found by its checksum alone; nothing was looked up."""
+
+    code = "damaged-token"
+    message = "This token is damaged: its checksum does not fit. Copy it whole, without spaces or line breaks."
 
 
 class SessionUnbound(NotSignedIn):

@@ -17,6 +17,7 @@ from .errors import IdempotencyMismatch, SubjectErased
 from .model import idempotency
 from .operations import Operation
 from .ports import Keys
+from .words import json_of
 
 SEAL_ID = "kernel.idempotency.answer"
 SUBJECT = "kernel.idempotency"
@@ -60,7 +61,7 @@ def remember(
     if ctx.idempotency_key is None or not operation.idempotent:
         return
     key = _key(keys, operation, ctx)
-    text = msgspec.json.encode(answer)
+    text = json_of(answer)
     owner = subject or (ctx.actor.id if isinstance(ctx.actor, Subscriber | TeamMember) else SUBJECT)
     try:
         if owner != SUBJECT:

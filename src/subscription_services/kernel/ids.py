@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from .clock import Clock, Random
 
 PATTERN = re.compile(r"[a-z]{2,8}_[0-9a-f]{32}")
+_48_BITS = (1 << 48) - 1
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""The hexadecimal digit with the two bits of RFC 9562's variant in front of its last two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(msgspec.Struct, frozen=True):
     clock: Clock
     random: Random
 
     def new(self, prefix: str) -> str:
         """A fresh id such as `acc_0193...`: sorts by time of creation."""
-        milliseconds = int(self.clock().timestamp() * 1000)
-        tail = int.from_bytes(self.random(10), "big")
-        value = (milliseconds & ((1 << 48) - 1)) << 80 | tail
-        value = value & ~(0xF << 76) | (0x7 << 76)
-        value = value & ~(0x3 << 62) | (0x2 << 62)
-        return f"{prefix}_{value:032x}"
+        milliseconds = int(self.clock().timestamp() * 1000) & _48_BITS
+        tail = self.random(10).hex()
+        return f"{prefix}_{milliseconds:012x}7{tail[1:4]}{_VARIANT[tail[4]]}{tail[5:]}"
 
 
 def kind(identifier: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -73,6 +73,28 @@ class GrowingLimit:
     key: Callable[[Keys, Context, Any], str]
 
 
+@dataclass(frozen=True, slots=True)
+class SpreadLimit:
+    """Recognises guesses that are spread thin: under one `key` more than `allowed` different `member`s failed.
+
+    A failure is counted afterwards; a success forgets its own member where `forgiven`. Once recognised, it lasts until
+    no new member failed for `seconds`. The log gets an event of its own (`event`), and `ctx.suspected` names `by`: the
+    operation does the same work and then answers like any other failure, so that nobody learns that they were noticed.
+    An empty key counts nothing.
+    """
+
+    allowed: int
+    seconds: int
+    by: str
+    event: str
+    key: Callable[[Keys, Context, Any], str]
+    member: Callable[[Keys, Context, Any], str]
+    forgiven: bool = True
+
+
+AnyLimit = Limit | GrowingLimit | SpreadLimit
+
+
 class Need(Protocol):
     """A condition beyond permission; raises a Refusal that says what to do."""
 
@@ -89,8 +111,7 @@ class Prepared:
     pool: str = "prepare"
 
 
-@dataclass(frozen=True, slots=True)
-class Change(Generic[T]):
+class Change(msgspec.Struct, Generic[T], frozen=True):
     """The result of a change: `after` is the answer. The event names the changed fields, never their values.
 
     `details` are plain facts fit for the log (no personal data); `personal` is sealed for the subject.
@@ -100,29 +121,30 @@ class Change(Generic[T]):
     after: T
     object: str = ""
     subject: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
-    personal: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, Detail] = {}
+    personal: Mapping[str, str] = {}
     actor: Actor | None = None
+    by_stranger: bool = False
+    """Nobody showed to be the subject: where the request came from is sealed under the key of the month, for any
+    subject and for none, because opening the subject's own key takes time that tells that there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """The operation refuses but keeps what it wrote (a counted wrong password); `error` is raised after the commit."""
 
     error: DomainError
     object: str = ""
     subject: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
+    details: Mapping[str, Detail] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Seen(Generic[T]):
+class Seen(msgspec.Struct, Generic[T], frozen=True):
     """The result of a read of somebody's data."""
 
     answer: T
     object: str = ""
     subject: str = ""
-    details: Mapping[str, Detail] = field(default_factory=dict)
+    details: Mapping[str, Detail] = {}
 
 
 SubjectOf = Callable[[ReadTransaction, Context, Any], str]
@@ -144,7 +166,7 @@ class Operation:
     name: str
     by: tuple[Permission, ...]
     needs: tuple[Need, ...]
-    limits: tuple[Limit | GrowingLimit, ...]
+    limits: tuple[AnyLimit, ...]
     subject: SubjectOf
     prepare: Prepared | None
     idempotent: bool
@@ -166,6 +188,11 @@ class Operation:
         return any(isinstance(rule, Public) for rule in self.by)
 
     @property
+    def simple(self) -> bool:
+        """Whether it is a read that needs not know who asks before its transaction: not limited, not for everybody."""
+        return not (self.changes or self.limits or self.public)
+
+    @property
     def internal(self) -> bool:
         return all(isinstance(rule, SystemOnly) for rule in self.by)
 
@@ -175,7 +202,7 @@ def operation(
     *,
     by: Sequence[Permission],
     needs: Sequence[Need] = (),
-    limits: Sequence[Limit | GrowingLimit] = (),
+    limits: Sequence[AnyLimit] = (),
     subject: SubjectOf | None = None,
     prepare: Prepared | None = None,
     idempotent: bool = True,

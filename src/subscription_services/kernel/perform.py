@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from . import authorise, idempotency, limits
-from .actors import Actor, Anonymous, System
+from .actors import Actor, Anonymous, Asker, System
 from .clock import Clock, Random
 from .context import Context, Origin
 from .deferred import Deferred
@@ -68,18 +69,24 @@ class Kernel:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Outcome(msgspec.Struct, frozen=True):
     """What came out of the transaction: an answer, or an error to raise now that its record is durable."""
 
     answer: Any = None
     error: DomainError | None = None
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """What is being tried; its context names who asks as soon as that is known, for the record of a failure too."""
+
+    ctx: Context
+
+
 async def perform(
     kernel: Kernel,
     operation: Operation,
-    actor: Actor,
+    actor: Actor | Asker,
     request: msgspec.Struct,
     *,
     origin: Origin | None = None,
@@ -88,29 +95,40 @@ async def perform(
 ) -> Any:
     """Carry out `operation` for `actor` and return its answer once it is durable and recorded.
 
+    A simple read (see `Operation.simple`) may be asked by an Asker: one look at the store finds them out and answers.
     Raises the DomainError that refused or failed it; by then that is in the log as well.
     """
     if operation not in kernel.registry:
         raise LookupError(f"{operation.name} is not in the registry")
-    ctx = kernel.context(actor, origin, correlation_id, idempotency_key)
+    asker = actor if isinstance(actor, Asker) else None
+    known = Anonymous() if isinstance(actor, Asker) else actor
+    attempt = _Attempt(kernel.context(known, origin, correlation_id, idempotency_key))
+    ctx = attempt.ctx
     try:
+        if asker is not None and not operation.simple:
+            raise LookupError(f"{operation.name} has to know who asks before it begins")
         values, checked = _validate(operation, request)
         if values and kernel.guard is not None and not isinstance(actor, System):
             _guard(kernel.guard, values)
         if operation.limits:
-            await limits.spend(kernel, operation, ctx, checked)
-        claimed = authorise.claimed_standing(ctx)
-        authorise.permit(operation, ctx, claimed)
-        authorise.check_needs(operation, ctx, claimed)
-        outcome = await (_change if operation.changes else _read)(kernel, operation, ctx, checked)
-    except DomainError as error:
-        await _record_failure(kernel, operation, ctx, error, request)
-        raise
+            ctx = await limits.spend(kernel, operation, ctx, checked)
+        if asker is None:
+            claimed = authorise.claimed_standing(ctx)
+            authorise.permit(operation, ctx, claimed)
+            authorise.check_needs(operation, ctx, claimed)
+        if operation.changes:
+            outcome = await _change(kernel, operation, ctx, checked)
+        else:
+            outcome = await _read(kernel, operation, attempt, checked, asker)
     except Exception as error:
-        await _record_failure(kernel, operation, ctx, error, request)
+        await _record_failure(kernel, operation, attempt.ctx, error, request)
         raise
     if outcome.error is not None:
+        if found := await limits.failed(kernel, operation, ctx, checked):
+            await kernel.store.write(Writer.PERFORM, lambda connection: kernel.log.append(connection, found))
         raise outcome.error
+    if asker is not None:
+        await asker.noted()
     if operation.limits:
         await limits.forgive(kernel, operation, ctx, checked)
     return outcome.answer
@@ -198,10 +216,17 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
     return _Outcome(result.after)
 
 
-async def _read(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> _Outcome:
+async def _read(
+    kernel: Kernel, operation: Operation, attempt: _Attempt, request: msgspec.Struct, asker: Asker | None
+) -> _Outcome:
     def work(connection: Connection) -> tuple[Seen[Any], str, Mapping[str, Detail]]:
+        ctx = attempt.ctx
         tx = ReadTransaction(connection, kernel.keys.for_caller(operation.room))
-        standing = kernel.authority.standing(connection, ctx.actor, ctx.now)
+        if asker is None:
+            standing = kernel.authority.standing(connection, ctx.actor, ctx.now)
+        else:
+            actor, standing = asker.found(connection, ctx.now)
+            attempt.ctx = ctx = replace(ctx, actor=actor)
         own_only = authorise.permit(operation, ctx, standing)
         authorise.check_needs(operation, ctx, standing)
         subject = authorise.check_subject(operation, tx, ctx, request, own_only)
@@ -211,7 +236,7 @@ async def _read(kernel: Kernel, operation: Operation, ctx: Context, request: msg
 
     seen, subject, grounds = await kernel.store.read(work)
     if operation.audited:
-        await _record_read(kernel, operation, ctx, subject, seen, grounds)
+        await _record_read(kernel, operation, attempt.ctx, subject, seen, grounds)
     return _Outcome(seen.answer)
 
 

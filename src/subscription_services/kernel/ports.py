@@ -107,6 +107,8 @@ class Authority(Protocol):
 
 
 class Limiter(Protocol):
+    """Counts shared by every process and node, under keyed codes that say nothing of who is counted."""
+
     async def spend(self, name: str, key: str, allowed: int, seconds: int) -> None:
         """Count one use of `key`; raises TooMany when more than `allowed` fell within `seconds`."""
         ...
@@ -116,8 +118,24 @@ class Limiter(Protocol):
         ...
 
     async def forgive(self, name: str, key: str) -> None:
-        """Forget the uses of `key`."""
+        """Forget the uses of `key` that grow waits."""
         ...
+
+    async def recognised(self, name: str, key: str, allowed: int) -> bool:
+        """Whether more than `allowed` different members stand under `key`."""
+        ...
+
+    async def spread(self, name: str, key: str, member: str, allowed: int, seconds: int) -> bool:
+        """Note a member for `seconds` from the first; from then on that more than `allowed` are, from the newest.
+
+        Whether it is this one that made them more than allowed."""
+        ...
+
+    async def unspread(self, name: str, key: str, member: str) -> None:
+        """Forget this member."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Approvals(Protocol):

@@ -17,7 +17,7 @@ from .deferred import Look
 from .errors import DomainError, Refusal, SubjectErased
 from .events import Detail, Event, Outcome
 from .ids import PATTERN, kind
-from .operations import Change, Declined, Operation, Seen
+from .operations import Change, Declined, Operation, Seen, SpreadLimit
 from .ports import Keys
 
 REFUSALS_A_MINUTE = 20
@@ -38,7 +38,7 @@ def success_event(
     identifier = _object(result)
     return _event(
         keys, operation, ctx, Outcome.SUCCESS, object_id=identifier, subject=result.subject or subject,
-        details=details, personal=result.personal, actor=result.actor,
+        details=details, personal=result.personal, actor=result.actor, by_stranger=result.by_stranger,
     )  # fmt: skip
 
 
@@ -113,10 +113,11 @@ def _event(
     personal: Mapping[str, str] | None = None,
     actor: Actor | None = None,
     reason: str = "",
+    by_stranger: bool = False,
 ) -> Event:
     doer = actor or ctx.actor
     identifier = ctx.ids.new("evt")
-    sealed_for = _sealed_for(doer, subject, ctx)
+    sealed_for = _sealed_for(doer, "" if by_stranger else subject, ctx)
     values = dict(personal or {})
     if ctx.origin.address:
         values["address"] = ctx.origin.address
@@ -187,6 +188,19 @@ class Refusals:
             for (source, _), count in over.items()
             if count > REFUSALS_A_MINUTE
         ]
+
+
+def spread_event(keys: Keys, ctx: Context, limit: SpreadLimit) -> Event:
+    """Spread guesses were recognised. Says by what and from where, never with which password or at whose account."""
+    identifier, address = ctx.ids.new("evt"), ctx.origin.address
+    period = f"origin:{ctx.now:%Y-%m}"
+    return Event(
+        id=identifier, at=ctx.now, action=limit.event, outcome=Outcome.REFUSED, actor_kind="anonymous",
+        actor="anonymous", reason="spread-guesses", correlation=ctx.correlation_id,
+        details={"recognised": limit.by, "failed": limit.allowed + 1, "minutes": limit.seconds // 60},
+        sealed=_seal(keys, period, identifier, {"address": address} if address else {}), sealed_for=period,
+        origin_index=keys.blind_index("ledger.origin", address).hex() if address else "",
+    )  # fmt: skip
 
 
 def _flood_event(keys: Keys, ctx: Context, source: str, count: int) -> Event:

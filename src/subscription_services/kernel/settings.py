@@ -84,6 +84,14 @@ class HouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: Annotated[
         str, Says("Empty for the embedded store, else a URL: postgresql://user:password@host/name.", secret=True)
     ] = ""
+    limits_url: Annotated[
+        str,
+        Says(
+            "Where limits are counted when many nodes share them: empty for the database, else Valkey or Redis, "
+            "rediss://user:password@host:port/0; redis:// only on this machine. While it fails the database counts.",
+            secret=True,
+        ),
+    ] = ""
     processes: Annotated[int, Says("Web processes. More than the machine's cores gains nothing.")] = 2
     sandbox: Annotated[
         bool,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -13,16 +12,14 @@ from sqlalchemy import Connection
 from .ports import Keys, Outbox
 
 
-@dataclass(frozen=True, slots=True)
-class ReadTransaction:
+class ReadTransaction(msgspec.Struct, frozen=True):
     """A consistent snapshot; the database refuses writes through `connection`. `keys` is bound to the room."""
 
     connection: Connection
     keys: Keys
 
 
-@dataclass(frozen=True, slots=True)
-class BoundOutbox:
+class BoundOutbox(msgspec.Struct, frozen=True):
     """The outbox of one transaction: what is added is carried out after the commit, at least once."""
 
     connection: Connection
@@ -34,8 +31,7 @@ class BoundOutbox:
         return self.outbox.add(self.connection, job, now=self.now, run_at=run_at, key=key)
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction(ReadTransaction):
+class Transaction(ReadTransaction, frozen=True):
     """The write transaction of one operation; commits together with its audit event or not at all."""
 
     outbox: BoundOutbox

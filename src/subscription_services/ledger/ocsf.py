@@ -30,6 +30,7 @@ CREATE, READ, UPDATE, DELETE = 1, 2, 3, 4
 _ACTIONS: dict[str, tuple[int, int]] = {
     "identity.sign_in": (AUTHENTICATION, 1), "identity.sign_in_code": (AUTHENTICATION, 1),
     "identity.confirm_it_is_me": (AUTHENTICATION, OTHER), "identity.touch_session": (AUTHENTICATION, OTHER),
+    "identity.stuffing_recognised": (AUTHENTICATION, OTHER),
     "identity.sign_out": (AUTHENTICATION, 2), "identity.end_session": (AUTHENTICATION, 2),
     "identity.end_other_sessions": (AUTHENTICATION, 2),
     "identity.sign_up": (ACCOUNT_CHANGE, 1), "identity.create_probe": (ACCOUNT_CHANGE, 1),
@@ -38,6 +39,8 @@ _ACTIONS: dict[str, tuple[int, int]] = {
     "identity.close_account": (ACCOUNT_CHANGE, 6), "identity.confirm_totp": (ACCOUNT_CHANGE, 10),
     "identity.remove_totp": (ACCOUNT_CHANGE, 11), "identity.start_totp": (ACCOUNT_CHANGE, OTHER),
     "identity.new_recovery_codes": (ACCOUNT_CHANGE, OTHER), "identity.change_name": (ACCOUNT_CHANGE, OTHER),
+    "identity.confirm_email_change": (ACCOUNT_CHANGE, OTHER), "identity.revert_email_change": (ACCOUNT_CHANGE, OTHER),
+    "identity.finish_recovery": (ACCOUNT_CHANGE, OTHER),
     "access.bootstrap": (ACCOUNT_CHANGE, 1), "access.invite": (ACCOUNT_CHANGE, 1),
     "access.grant_role": (ACCOUNT_CHANGE, 7), "access.end_grant": (ACCOUNT_CHANGE, 8),
     "access.create_service_account": (ENTITY_MANAGEMENT, 1), "access.end_service_account": (ENTITY_MANAGEMENT, 4),
@@ -53,6 +56,7 @@ _ACTIONS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 _CREATING = ("create", "add", "start", "open", "issue", "subscribe", "declare", "record", "receive", "export", "refund")
 _DELETING = ("delete", "remove", "end", "close", "cancel", "revoke", "destroy", "prune", "tidy", "erase", "finish")
+_MEDIUM = {"monitoring.record_unclean_stop", "monitoring.record_part_ended", "identity.stuffing_recognised"}
 _USER_TYPES = {"subscriber": 1, "team-member": 2, "system": 3, "service-account": 4}
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -123,8 +127,8 @@ def _activity(action: str, product: Product) -> int:
 
 
 def _severity(event: Event) -> int:
-    """Informational (1) for what went well; Low (2) for what did not; Medium (3) for an end without a stop."""
-    if event.action in ("monitoring.record_unclean_stop", "monitoring.record_part_ended"):
+    """Informational (1) for what went well; Low (2) for what did not; Medium (3) for what is an alarm."""
+    if event.action in _MEDIUM:
         return 3
     return 1 if event.outcome is Outcome.SUCCESS else 2
 

@@ -4,7 +4,7 @@ from subscription_services.kernel.operations import operations_of
 
 from . import operations
 from .jobs import kinds
-from .letters import Letter, LetterKind, SendLetter, SiteFacts
+from .letters import Letter, LetterKind, SendLetter, SiteFacts, letter_texts, template
 from .pages import routes
 from .settings import SETTINGS, MailSettings
 
@@ -19,5 +19,7 @@ __all__ = [
     "SendLetter",
     "SiteFacts",
     "kinds",
+    "letter_texts",
     "routes",
+    "template",
 ]

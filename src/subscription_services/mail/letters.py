@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from subscription_services.kernel.perform import Kernel
+from subscription_services.kernel.words import Language, Words
+from subscription_services.web.languages import ENGLISH
 
 JOB_KIND = "mail.send"
 
@@ -20,13 +22,35 @@ class SendLetter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values: dict[str, str] = {}
 
 
+_texts: set[str] = set()
+
+
+def template(text: str) -> str:
+    """Declare a text of letters, with values by name in braces: so that translators find it."""
+    _texts.add(text)
+    return text
+
+
+def letter_texts() -> frozenset[str]:
+    """Every text of letters that was declared so far."""
+    return frozenset(_texts)
+
+
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """What letters say about this installation: `public_url` without a slash at its end, contact is an address."""
+    """What letters say about this installation: `public_url` without a slash at its end, contact is an address.
+
+    `language` is that of the account; every account reads English until people can choose."""
 
     public_url: str
     product: str
     contact: str
+    language: Language = ENGLISH
+
+    def say(self, text: str, **values: object) -> str:
+        """A declared text (`template`) in the reader's language, with its values."""
+        said = {name: item.said(self.language) if isinstance(item, Words) else item for name, item in values.items()}
+        return self.language.gettext(text).format(**said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.routes import Route, get, post
@@ -11,7 +12,7 @@ from subscription_services.web.routes import Route, get, post
 from . import operations
 from .operations import ListLetters
 
-SHOW = {"all": "All", "waiting": "Waiting", "failed": "Failed", "sent": "Sent"}
+SHOW = table({"all": "All", "waiting": "Waiting", "failed": "Failed", "sent": "Sent"})
 AGAIN = notices.declare("mail-again", "success", "The letter is due again and will be tried within seconds.")
 ENDED = notices.declare(
     "mail-not-given-up", "warning", "That letter was not given up: it was sent, or it is still being tried."

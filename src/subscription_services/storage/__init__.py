@@ -1,5 +1,6 @@
 """The store: SQLCipher embedded, PostgreSQL beyond one machine; one schema, sealed columns declared once."""
 
+from .limiting import open_limiter
 from .migrate import head, migrate, revision
 from .opening import open_store
 from .prepared import Prepared
@@ -7,6 +8,6 @@ from .rows import fetch, insert_row, open_row, update_row
 from .sealed import Sealed, personal
 
 __all__ = [
-    "Prepared", "Sealed", "fetch", "head", "insert_row", "migrate", "open_row", "open_store", "personal", "revision",
-    "update_row",
+    "Prepared", "Sealed", "fetch", "head", "insert_row", "migrate", "open_limiter", "open_row", "open_store",
+    "personal", "revision", "update_row",
 ]  # fmt: skip

@@ -27,6 +27,10 @@ counter = Table(
 Index(None, counter.c.ends_at)
 
 
+MEMBERS_KEPT = 4
+"""Once so many times the allowed number of members stand under a key, further ones are not remembered one by one."""
+
+
 class DatabaseLimiter:
     """See `kernel.ports.Limiter`: a window that begins with the first use and ends after `seconds`."""
 
@@ -55,6 +59,26 @@ class DatabaseLimiter:
         statement = delete(counter).where(counter.c.bucket == self._bucket(name, key))
         await self._store.write(Writer.LIMITS, lambda connection: connection.execute(statement))
 
+    async def recognised(self, name: str, key: str, allowed: int) -> bool:
+        live = select(counter.c.used).where(
+            counter.c.bucket == self._bucket(name, key), counter.c.ends_at > self._clock()
+        )  # fmt: skip
+        used = await self._store.read(lambda connection: connection.execute(live).scalar())
+        return used is not None and used > allowed
+
+    async def spread(self, name: str, key: str, member: str, allowed: int, seconds: int) -> bool:
+        bucket, mine, now = self._bucket(name, key), self._bucket(name, f"{key}\n{member}"), self._clock()
+        return await self._store.write(
+            Writer.LIMITS, lambda connection: _spread(connection, bucket, mine, now, allowed, seconds)
+        )
+
+    async def unspread(self, name: str, key: str, member: str) -> None:
+        bucket, mine, now = self._bucket(name, key), self._bucket(name, f"{key}\n{member}"), self._clock()
+        await self._store.write(Writer.LIMITS, lambda connection: _unspread(connection, bucket, mine, now))
+
+    def close(self) -> None:
+        """The store is closed by whoever opened it."""
+
     def _bucket(self, name: str, key: str) -> bytes:
         return self._keys.mac("storage.limits", f"{name}\n{key}".encode())
 
@@ -78,6 +102,32 @@ def _grow(
     values = {"used": used, "open_at": now + wait, "ends_at": now + wait + timedelta(seconds=quiet)}
     connection.execute(update(counter).where(counter.c.bucket == bucket).values(values))
     return timedelta(0)
+
+
+def _spread(
+    connection: Connection, bucket: bytes, mine: bytes, now: datetime, allowed: int, seconds: int
+) -> bool:  # fmt: skip
+    """One row for the key, one for each member; a member's row ends with the window in which it came."""
+    connection.execute(_insert(connection).values(bucket=bucket, ends_at=now, used=0).on_conflict_do_nothing())
+    row = connection.execute(select(counter).where(counter.c.bucket == bucket).with_for_update()).one()
+    found = select(counter.c.bucket).where(counter.c.bucket == mine, counter.c.ends_at > now)
+    if connection.execute(found).first() is not None:
+        return False
+    used = 1 if row.ends_at <= now else row.used + 1
+    ends_at = now + timedelta(seconds=seconds) if used == 1 or used > allowed else row.ends_at
+    connection.execute(update(counter).where(counter.c.bucket == bucket).values(used=used, ends_at=ends_at))
+    if used <= allowed * MEMBERS_KEPT:
+        member = _insert(connection).values(bucket=mine, ends_at=ends_at, used=1)
+        member = member.on_conflict_do_update(index_elements=["bucket"], set_={"ends_at": ends_at})
+        connection.execute(member)
+    return used == allowed + 1
+
+
+def _unspread(connection: Connection, bucket: bytes, mine: bytes, now: datetime) -> None:
+    gone = delete(counter).where(counter.c.bucket == mine, counter.c.ends_at > now)
+    if connection.execute(gone).rowcount:
+        less = update(counter).where(counter.c.bucket == bucket, counter.c.ends_at > now, counter.c.used > 0)
+        connection.execute(less.values(used=counter.c.used - 1))
 
 
 def _insert(connection: Connection) -> Any:

@@ -12,8 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select
+from sqlalchemy import BindParameter, Connection, Dialect, LargeBinary, Select
 from sqlalchemy.types import TypeEngine
+
+from .sealed import Sealed
 
 Convert = Callable[[Any], Any]
 _MISSING = object()
@@ -89,4 +91,6 @@ def _place(bind: BindParameter[Any], dialect: Dialect) -> tuple[str, Convert | N
 
 
 def _on_the_way_out(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    if isinstance(kind, LargeBinary | Sealed):
+        return None  # bytes come as bytes
     return kind.dialect_impl(dialect).result_processor(dialect, None)

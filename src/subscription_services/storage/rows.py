@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, Row, Select, Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
@@ -14,18 +15,25 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from .sealed import sealed_columns, subject_of
 
 
-def insert_row(tx: Transaction, table: Table, values: Mapping[str, Any]) -> None:
-    """Insert one row; text for sealed columns is sealed under the subject's key (which must exist)."""
-    tx.connection.execute(
-        insert(table), _seal(tx.keys, table, values, _identity(table, values), subject_of_row(table, values))
-    )
+def insert_row(tx: Transaction, table: Table, values: Mapping[str, Any], *, unless: str = "") -> None:
+    """Insert one row; text for sealed columns is sealed under the subject's key (which must exist).
+
+    With `unless`, a unique column, nothing happens where another row has that value: at the same cost."""
+    sealed = _seal(tx.keys, table, values, _identity(table, values), subject_of_row(table, values))
+    if unless:
+        insertion = (sqlite if tx.connection.dialect.name == "sqlite" else postgresql).insert(table)
+        tx.connection.execute(insertion.on_conflict_do_nothing(index_elements=[unless]), sealed)
+    else:
+        tx.connection.execute(insert(table), sealed)
 
 
-def update_row(tx: Transaction, table: Table, row: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
-    """Change one row, named by the primary key (and subject) in `row`. Returns whether it was there."""
+def update_row(
+    tx: Transaction, table: Table, row: Mapping[str, Any], changes: Mapping[str, Any], *where: Any
+) -> bool:  # fmt: skip
+    """Change one row, named by the primary key (and subject) in `row`. Returns whether it was there (and `where`)."""
     key = _primary(table)
     sealed = _seal(tx.keys, table, changes, str(row[key.name]), subject_of_row(table, row))
-    return tx.connection.execute(update(table).where(key == row[key.name]).values(sealed)).rowcount == 1
+    return tx.connection.execute(update(table).where(key == row[key.name], *where).values(sealed)).rowcount == 1
 
 
 def open_row(tx: ReadTransaction, table: Table, row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from subscription_services.kernel.actors import Subscriber
+from subscription_services.kernel.words import joined, table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.page import Entry
@@ -26,7 +27,13 @@ _TONES = {
     Moment.PAST_DUE: ("danger", "warning"), Moment.CANCELLED: ("warning", "clock"), Moment.ENDED: ("neutral", "dot"),
     Moment.TRIAL_STARTED: ("accent", "clock"),
 }  # fmt: skip
-_BY = {"subscriber": "by you", "team-member": "by our team", "system": "by the service"}
+_BY = table({"subscriber": "By you", "team-member": "By our team", "system": "By the service"})
+_HAPPENED = table({
+    "opened": "Opened", "trial started": "Trial started", "activated": "Activated", "renewed": "Renewed",
+    "past due": "Past due", "recovered": "Recovered", "cancelled at period end": "Cancelled at period end",
+    "resumed": "Resumed", "ended": "Ended",
+})  # fmt: skip
+_DETAILS = table({"account closed": "account closed", "cancelled before": "cancelled before"})
 
 
 async def show_plans(call: Call) -> Response:
@@ -75,9 +82,8 @@ async def resume(call: Call) -> Response:
 
 def _entry(item: HistoryEntry) -> Entry:
     tone, symbol = _TONES.get(item.what, ("neutral", "dot"))
-    title = item.what.value.capitalize()
-    who = _BY.get(item.by, "")
-    return Entry(item.at, title, ", ".join(text for text in (who, item.detail) if text).capitalize(), tone, symbol)
+    detail = joined(_BY.get(item.by, ""), _DETAILS.get(item.detail, item.detail))
+    return Entry(item.at, _HAPPENED[item.what.value], detail, tone, symbol)
 
 
 def routes() -> tuple[Route, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from subscription_services.web.words import date_text, money_text
+from subscription_services.kernel.words import words
+from subscription_services.web.words import amount, day
 
 from .model import Status, Subscription
 
@@ -16,18 +17,18 @@ def state_of(subscription: Subscription) -> str:
 
 def what_happens_next(subscription: Subscription) -> str:
     """One sentence: the next charge, or the end, or what is to be done."""
-    price = money_text(subscription.price)
-    day = date_text(subscription.period_end)
+    price, end = amount(subscription.price), day(subscription.period_end)
     if subscription.status is Status.INCOMPLETE:
-        return "It starts as soon as the first payment is made."
+        return words("It starts as soon as the first payment is made.")
     if subscription.status is Status.ENDED:
-        return f"It ended on {date_text(subscription.ended_at or subscription.period_end)}. Nothing more is charged."
+        ended = day(subscription.ended_at or subscription.period_end)
+        return words("It ended on %(day)s. Nothing more is charged.", day=ended)
     if subscription.ends_at is not None:
-        return f"Cancelled: it runs until {date_text(subscription.ends_at)}. Nothing more is charged."
+        return words("Cancelled: it runs until %(day)s. Nothing more is charged.", day=day(subscription.ends_at))
     if subscription.status is Status.PAST_DUE:
-        return f"A payment of {price} did not succeed. Pay now so that your subscription goes on."
+        return words("A payment of %(price)s did not succeed. Pay now so that your subscription goes on.", price=price)
     if subscription.price.amount == 0:
-        return f"It goes on by itself on {day}, free of charge."
+        return words("It goes on by itself on %(day)s, free of charge.", day=end)
     if subscription.status is Status.TRIALING:
-        return f"Free until {day}. Then {price} is charged, unless you cancel before."
-    return f"{price} is charged on {day}, unless you cancel before."
+        return words("Free until %(day)s. Then %(price)s is charged, unless you cancel before.", day=end, price=price)
+    return words("%(price)s is charged on %(day)s, unless you cancel before.", price=price, day=end)

@@ -3,6 +3,16 @@
 from .cases import Case
 from .clock import MovingClock
 from .postgres import PostgresServer, find_postgres
+from .valkey import ValkeyServer, find_valkey
 from .world import World, prepared_template
 
-__all__ = ["Case", "MovingClock", "PostgresServer", "World", "find_postgres", "prepared_template"]
+__all__ = [
+    "Case",
+    "MovingClock",
+    "PostgresServer",
+    "ValkeyServer",
+    "World",
+    "find_postgres",
+    "find_valkey",
+    "prepared_template",
+]

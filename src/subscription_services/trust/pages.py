@@ -7,6 +7,7 @@ import re
 import msgspec
 from starlette.responses import Response
 
+from subscription_services.kernel.words import counted, joined, table, words
 from subscription_services.web.call import Call
 from subscription_services.web.routes import Route, get
 
@@ -16,13 +17,15 @@ from .promises import PROMISES, SECTIONS
 from .proof import proof_file
 from .queries import PromiseStatus, TrustStatus
 
-LEGEND = {
-    "kept": "The last check ran in time and found the promise kept.",
-    "broken": "The last check found that the promise is not kept.",
-    "could_not_check": "The check could not be carried out, so nothing is claimed.",
-    "stale": "The last check is too old to say anything about now.",
-    "not_built": "Nothing checks this yet, so do not rely on it.",
-}
+LEGEND = table(
+    {
+        "kept": "The last check ran in time and found the promise kept.",
+        "broken": "The last check found that the promise is not kept.",
+        "could_not_check": "The check could not be carried out, so nothing is claimed.",
+        "stale": "The last check is too old to say anything about now.",
+        "not_built": "Nothing checks this yet, so do not rely on it.",
+    }
+)
 ATTENTION = ("broken", "could_not_check", "stale")
 
 
@@ -96,35 +99,36 @@ def in_words(summary: dict[str, int]) -> str:
     """The counts as a plain sentence, the bad ones never left out."""
     total = sum(summary.values())
     unknown = summary["could_not_check"] + summary["stale"]
-    parts = [f"{summary['kept']} of {total} promises are kept as of their last check"]
+    parts = [words("%(kept)s of %(total)s promises are kept as of their last check", kept=summary["kept"], total=total)]
     if summary["broken"]:
-        parts.append(f"{summary['broken']} {_are(summary['broken'])} broken")
+        parts.append(counted("%(num)s is broken", "%(num)s are broken", summary["broken"]))
     if unknown:
-        parts.append(f"{unknown} could not be checked lately")
+        parts.append(words("%(number)s could not be checked lately", number=unknown))
     if summary["not_built"]:
-        parts.append(f"{summary['not_built']} {_are(summary['not_built'])} not built yet")
-    return f"{parts[0]}." if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}."
+        parts.append(counted("%(num)s is not built yet", "%(num)s are not built yet", summary["not_built"]))
+    if len(parts) == 1:
+        return words("%(all)s.", all=parts[0])
+    return words("%(facts)s and %(last)s.", facts=joined(*parts[:-1]), last=parts[-1])
 
 
 def section_state(items: list[PromiseStatus]) -> str:
     """What the contents say beside a heading, such as "3 of 4 kept"."""
-    return f"{sum(item.state == 'kept' for item in items)} of {len(items)} kept"
+    kept = sum(item.state == "kept" for item in items)
+    return words("%(kept)s of %(total)s kept", kept=kept, total=len(items))
 
 
 def period(seconds: int) -> str:
     """An interval in words: "5 minutes", "hour", "2 days"."""
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds % size == 0:
-            count = seconds // size
-            return unit if count == 1 else f"{count} {unit}s"
-    return "second" if seconds == 1 else f"{seconds} seconds"
+    if seconds % 86400 == 0:
+        return counted("day", "%(num)s days", seconds // 86400)
+    if seconds % 3600 == 0:
+        return counted("hour", "%(num)s hours", seconds // 3600)
+    if seconds % 60 == 0:
+        return counted("minute", "%(num)s minutes", seconds // 60)
+    return counted("second", "%(num)s seconds", seconds)
 
 
 def label(name: str) -> str:
     """The name of a figure for people: "entries_verified" as "Entries verified", "tls_1_2" as "TLS 1.2"."""
-    words = name.replace("_", " ")
-    return re.sub(r"^Tls (\d) (\d)$", r"TLS \1.\2", words[:1].upper() + words[1:])
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
+    text = name.replace("_", " ")
+    return re.sub(r"^Tls (\d) (\d)$", r"TLS \1.\2", text[:1].upper() + text[1:])

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from subscription_services.kernel.errors import Malformed
 from subscription_services.kernel.operations import Operation, Registry
 from subscription_services.kernel.perform import perform
+from subscription_services.kernel.words import json_of
 from subscription_services.web.attempts import performing
 from subscription_services.web.call import Call, origin_of
 from subscription_services.web.json_body import read_json, read_query
@@ -37,7 +38,8 @@ def api_routes(registry: Registry, *, product: str, version: str) -> tuple[Route
 
 def _operations(operations: Iterable[Operation]) -> Iterable[Route]:
     for item in operations:
-        yield Route("POST" if item.changes else "GET", f"/api/{item.name}", _handler(item), item)
+        method = "POST" if item.changes else "GET"
+        yield Route(method, f"/api/{item.name}", _handler(item), item, asks_inside=item.simple)
 
 
 def _handler(operation: Operation) -> Handler:
@@ -49,10 +51,10 @@ def _handler(operation: Operation) -> Handler:
         key = idempotency_key(header_of(call.request, b"idempotency-key"))
         performing(call.request)
         answer = await perform(
-            call.site.kernel, operation, call.actor, asked, origin=origin_of(call.request, "api"),
+            call.site.kernel, operation, call.asker or call.actor, asked, origin=origin_of(call.request, "api"),
             correlation_id=call.request.scope.get("state", {}).get("request_id") or None, idempotency_key=key,
         )  # fmt: skip
-        return Response(msgspec.json.encode(answer), media_type="application/json")
+        return Response(json_of(answer), media_type="application/json")
 
     handle.__qualname__ = f"{operation.name}"
     handle.__module__ = operation.module

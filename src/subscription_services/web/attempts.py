@@ -20,7 +20,7 @@ from subscription_services.web.problems import HttpProblem
 _PERFORMED = "performed"
 _CODES = {kind.status: kind.name for kind in reversed(KINDS.values())}
 _REFUSALS = frozenset({401, 403, 421, 429})
-_DOORS = ("/api", "/team")
+_DOORS = ("/api", "/scim", "/team")
 """Whoever knocks here is looking for a way in, also where there is none."""
 
 
@@ -36,7 +36,7 @@ async def note_attempt(
     path = request.scope["path"]
     if _state(request.scope).get(_PERFORMED) or not (operation or _is_door(path)):
         return
-    channel = "api" if path.startswith("/api") else "page"
+    channel = "api" if path.startswith(("/api", "/scim")) else "page"
     await record_attempt(
         kernel, operation, actor, _error(failure), origin=origin_of(request, channel),
         correlation_id=_state(request.scope).get("request_id") or None, path="" if operation else path,

@@ -12,16 +12,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from subscription_services.kernel import errors
-from subscription_services.kernel.actors import Actor, Anonymous
+from subscription_services.kernel.actors import Actor, Anonymous, Asker
 from subscription_services.kernel.context import Origin
 from subscription_services.kernel.ids import Ids
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.words import as_words
 from subscription_services.web import notices
 from subscription_services.web.attempts import performing
 from subscription_services.web.forms import FormState, parse, read_form
-from subscription_services.web.origin import origin_of
-from subscription_services.web.page import NavItem, PageContext, Person
+from subscription_services.web.languages import language_for
+from subscription_services.web.origin import header_of, origin_of
+from subscription_services.web.page import Alarm, NavItem, PageContext, Person
 from subscription_services.web.problems import status_of
 from subscription_services.web.render import render, see_other
 
@@ -38,22 +40,21 @@ ELSEWHERE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(msgspec.Struct, frozen=True):
     """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
 
-    `held` says what their session is bound to; `refused` why it is not believed, where that matters; `waiting` how
-    much waits for them behind a link."""
+    `held` says what their session is bound to; `refused` why it is not believed, where that matters; `alarm` what they
+    have to see on every page; `waiting` how much waits for them behind a link."""
 
-    actor: Actor = field(default_factory=Anonymous)
+    actor: Actor = Anonymous()
     person: Person | None = None
     held: str = ""
     refused: errors.DomainError | None = None
-    waiting: Mapping[str, int] = field(default_factory=dict)
+    alarm: Alarm | None = None
+    waiting: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Navigation:
+class Navigation(msgspec.Struct, frozen=True):
     """The links that a visitor sees."""
 
     main: tuple[NavItem, ...] = ()
@@ -65,7 +66,8 @@ class Navigation:
 class Site:
     """What all pages share; put together once, in app.py.
 
-    `visitor` finds out who asks (session cookie or bearer token); `places` are the pages that solve a problem of
+    `visitor` finds out who asks (session cookie or bearer token), `asker` leaves that to the read which answers, where
+    that can be; `places` are the pages that solve a problem of
     a kind: {"not-signed-in": "/sign-in", ...}."""
 
     kernel: Kernel
@@ -77,6 +79,7 @@ class Site:
     mailbox_url: str | None = None
     development: bool = False
     sign_out_path: str = "/sign-out"
+    asker: Callable[[Request], Asker | None] = lambda request: None
 
     def view(self, request: Request, visitor: Visitor) -> PageContext:
         """The typed input of the layout for this request."""
@@ -86,10 +89,11 @@ class Site:
         token = state.get("csrf_token")
         return PageContext(
             path=request.scope["path"], nonce=state.get("nonce", ""), csrf=token() if token else "",
-            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, nav=links.main,
-            account_nav=links.account,
-            footer=links.footer, notices=notices.shown(request), sandbox=self.sandbox, mailbox_url=self.mailbox_url,
+            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, alarm=visitor.alarm,
+            nav=links.main, account_nav=links.account, footer=links.footer, notices=notices.shown(request),
+            sandbox=self.sandbox, mailbox_url=self.mailbox_url,
             product=self.product, sign_out_path=self.sign_out_path, request_id=state.get("request_id", ""),
+            language=language_for(header_of(request, b"accept-language")).code,
         )  # fmt: skip
 
 
@@ -112,14 +116,14 @@ class RouteInfo(Protocol):
     def operation(self) -> Operation | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """The argument of every page handler."""
 
     site: Site
     route: RouteInfo
     request: Request
     visitor: Visitor
+    asker: Asker | None = None
 
     @property
     def actor(self) -> Actor:
@@ -128,6 +132,10 @@ class Call:
     @property
     def now(self) -> datetime:
         return self.site.kernel.clock()
+
+    def said(self, text: str) -> str:
+        """The text in the reader's language, for answers that no template makes."""
+        return as_words(text).said(language_for(header_of(self.request, b"accept-language")))
 
     @property
     def view(self) -> PageContext:

@@ -7,52 +7,65 @@ import types
 from collections.abc import Mapping
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from subscription_services.kernel.words import Words, as_words, counted, table, words
+
 _LENGTH = re.compile(r"Expected `(\w+)` of length (>=|<=|==) (\d+)")
 _BOUND = re.compile(r"Expected `(?:int|float)` (>=|<=|>|<) (-?[\d.]+)")
 _PATH = re.compile(r" - at `\$\.([A-Za-z_][A-Za-z0-9_]*)")
 
-_BY_NAME = {
-    "email": "Enter an e-mail address, such as name@example.org.",
-    "password": "Enter a password.",
-    "code": "Enter the code of six digits.",
-}
-_BY_TYPE = {
-    "int": "Enter a whole number.",
-    "float": "Enter a number.",
-    "Decimal": "Enter a number.",
-    "date": "Enter a date, such as 2026-11-24.",
-    "datetime": "Enter a date and time, such as 2026-11-24T09:30Z.",
-    "bool": "Choose yes or no.",
-}
+_BY_NAME = table(
+    {
+        "email": "Enter an e-mail address, such as name@example.org.",
+        "password": "Enter a password.",
+        "code": "Enter the code of six digits.",
+    }
+)
+_BOUNDS = {
+    ">=": "Enter a number that is at least %(bound)s.", "<=": "Enter a number that is at most %(bound)s.",
+    ">": "Enter a number that is more than %(bound)s.", "<": "Enter a number that is less than %(bound)s.",
+}  # fmt: skip
+_BY_TYPE = table(
+    {
+        "int": "Enter a whole number.",
+        "float": "Enter a number.",
+        "Decimal": "Enter a number.",
+        "date": "Enter a date, such as 2026-11-24.",
+        "datetime": "Enter a date and time, such as 2026-11-24T09:30Z.",
+        "bool": "Choose yes or no.",
+    }
+)
 
 
-def label_of(name: str, labels: Mapping[str, str] | None) -> str:
-    """The field's label in lower case, or its name made readable."""
+def label_of(name: str, labels: Mapping[str, str] | None) -> Words:
+    """The field's label in lower case, or its name made readable. Labels that are words already stay as they are."""
     text = (labels or {}).get(name) or name.removesuffix("_id").replace("_", " ")
-    return text if text[:2].isupper() else text[:1].lower() + text[1:]
+    return as_words(text if isinstance(text, Words) or text[:2].isupper() else text[:1].lower() + text[1:])
 
 
-def in_words(name: str, type_: Any, problem: str, labels: Mapping[str, str] | None = None) -> str:
+def in_words(name: str, type_: Any, problem: str, labels: Mapping[str, str] | None = None) -> Words:
     """One sentence that says what to do about a field. `problem` is "required" or msgspec's message."""
     label = label_of(name, labels)
     kind = _type_name(type_)
     if problem == "required":
         if kind == "bool":
-            return f"Tick “{label}” to go on."
-        return _BY_NAME.get(name) or (f"Choose {label}." if kind == "choice" else f"Enter {label}.")
+            return words("Tick “%(label)s” to go on.", label=label)
+        if name in _BY_NAME:
+            return _BY_NAME[name]
+        return words("Choose %(label)s.", label=label) if kind == "choice" else words("Enter %(label)s.", label=label)
     if match := _LENGTH.search(problem):
-        _, comparison, count = match.groups()
+        comparison, number = match[2], int(match[3])
         if comparison == "<=":
-            return f"Use at most {count} characters."
-        return f"Use at least {count} characters." if comparison == ">=" else f"Use exactly {count} characters."
+            return counted("Use at most %(num)s character.", "Use at most %(num)s characters.", number)
+        if comparison == ">=":
+            return counted("Use at least %(num)s character.", "Use at least %(num)s characters.", number)
+        return counted("Use exactly %(num)s character.", "Use exactly %(num)s characters.", number)
     if match := _BOUND.search(problem):
-        words = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"}
-        return f"Enter a number that is {words[match.group(1)]} {match.group(2)}."
+        return words(_BOUNDS[match[1]], bound=match[2])
     if kind == "choice" or "Invalid enum value" in problem:
-        return f"Choose {label} from the list."
+        return words("Choose %(label)s from the list.", label=label)
     if name in _BY_NAME:
         return _BY_NAME[name]
-    return _BY_TYPE.get(kind, f"Check {label}: it is not in the form we expect.")
+    return _BY_TYPE.get(kind) or words("Check %(label)s: it is not in the form we expect.", label=label)
 
 
 def _type_name(type_: Any) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from starlette.requests import Request
 
 from subscription_services.kernel.errors import DomainError, Malformed
+from subscription_services.kernel.words import as_words, words
 from subscription_services.web.form_words import field_in, in_words, without_path
 from subscription_services.web.problems import HttpProblem
 
@@ -18,6 +19,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 CONTROL_FIELDS = frozenset({"csrf_token", "idempotency_key"})
 MAX_FIELDS = 200
 INT64 = 2**63
+TOO_LARGE = words("This number is too large.")
 T = TypeVar("T")
 
 
@@ -59,8 +61,8 @@ class Posted(Generic[T]):
 
     def failed(self, error: DomainError) -> FormState:
         """The form again, after the operation refused: beside the fields that the error names, else on top."""
-        shown = {name: text for name, text in error.fields.items() if name in self.names}
-        return FormState(self.state.values, shown, None if shown else error.text)
+        shown = {name: text for name, text in error.field_words.items() if name in self.names}
+        return FormState(self.state.values, shown, None if shown else error.words)
 
 
 async def read_form(request: Request) -> dict[str, str]:
@@ -125,7 +127,7 @@ def parse(
         try:
             ready[name] = msgspec.convert(text, item.type, strict=False)
             if isinstance(ready[name], int) and not -INT64 <= ready[name] < INT64:
-                errors[name] = "This number is too large."
+                errors[name] = TOO_LARGE
         except msgspec.ValidationError as error:
             errors[name] = in_words(name, item.type, str(error), labels)
     kept = {name: value for name, value in typed.items() if name not in secrets}
@@ -138,7 +140,7 @@ def parse(
         except msgspec.ValidationError as error:
             at = field_in(str(error))
             if at in names:
-                errors[at] = without_path(str(error))
+                errors[at] = as_words(without_path(str(error)))
             else:
-                problem = without_path(str(error))
+                problem = as_words(without_path(str(error)))
     return Posted(made, FormState(kept, errors, problem), frozenset(names), key)

@@ -12,6 +12,7 @@ from msgspec import inspect as types
 from starlette.requests import Request
 
 from subscription_services.kernel.errors import Invalid, Malformed
+from subscription_services.kernel.words import words
 from subscription_services.web.form_words import field_in, without_path
 from subscription_services.web.problems import HttpProblem
 
@@ -30,7 +31,7 @@ async def read_json(request: Request, into: type[msgspec.Struct]) -> msgspec.Str
     except RecursionError as error:
         raise Malformed("The JSON is nested too deeply.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"The body is not valid JSON: {error}.") from error
+        raise Malformed(words("The body is not valid JSON: %(problem)s.", problem=str(error))) from error
     if not isinstance(data, dict):
         raise Malformed("The body is a JSON object with the request's fields.")
     return convert(data, into, strict=True)
@@ -38,9 +39,12 @@ async def read_json(request: Request, into: type[msgspec.Struct]) -> msgspec.Str
 
 def read_query(request: Request, into: type[msgspec.Struct]) -> msgspec.Struct:
     """The query string as `into`; a field that takes several values may be repeated."""
+    query = request.scope["query_string"]
+    if not query:
+        return convert({}, into, strict=False)
     try:
         pairs = parse_qsl(
-            request.scope["query_string"].decode("ascii"),
+            query.decode("ascii"),
             keep_blank_values=True,
             encoding="utf-8",
             errors="strict",
@@ -62,7 +66,8 @@ def read_query(request: Request, into: type[msgspec.Struct]) -> msgspec.Struct:
 
 def convert(data: Mapping[str, Any], into: type[msgspec.Struct], *, strict: bool) -> msgspec.Struct:
     """Plain values as `into`. Raises Invalid naming the field at fault; unknown fields are at fault as well."""
-    _check_values(data, "", 0)
+    if data:
+        _check_values(data, "", 0)
     unknown = _unknown(data, _shape(into), "") if data else []
     if unknown:
         raise Invalid(fields=dict.fromkeys(unknown, "This field is not known here."))

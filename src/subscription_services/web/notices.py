@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
+from subscription_services.web.origin import cookies_of
 from subscription_services.web.page import Notice
 
 COOKIE = "__Host-notice"
@@ -19,9 +20,14 @@ def declare(code: str, kind: str, text: str, title: str | None = None) -> str:
     return code
 
 
+def declared() -> tuple[Notice, ...]:
+    """Every notice that was declared so far."""
+    return tuple(_declared.values())
+
+
 def shown(request: Request) -> tuple[Notice, ...]:
     """The notice that the request brings along, if any."""
-    found = _declared.get(request.cookies.get(COOKIE, ""))
+    found = _declared.get(cookies_of(request.scope).get(COOKIE, ""))
     return () if found is None else (found,)
 
 
@@ -34,5 +40,5 @@ def remember(response: Response, code: str) -> None:
 
 def clear(request: Request, response: Response) -> None:
     """Forget the notice, since it was shown."""
-    if COOKIE in request.cookies:
+    if COOKIE in cookies_of(request.scope):
         response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class NavItem:
+class NavItem(msgspec.Struct, frozen=True, cache_hash=True):
     """A link of a navigation. `under` marks it current for every path below it as well; `count` is what waits there."""
 
     label: str
@@ -18,13 +20,20 @@ class NavItem:
     primary: bool = False
     count: int = 0
 
-    def __hash__(self) -> int:
-        """Enough to tell links apart, and quick: navigations are looked up at every page."""
-        return hash(self.href)
+    def is_current(self, path: str) -> bool:
+        """Whether it names this page, or the part of the site that the page stands in."""
+        if path == self.href:
+            return True
+        return self.under is not None and (path + "/").startswith(self.under.rstrip("/") + "/")
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+@lru_cache(maxsize=4096)
+def current_of(items: tuple[NavItem, ...], path: str) -> tuple[NavItem, ...]:
+    """Those of `items` that are current there."""
+    return tuple(item for item in items if item.is_current(path))
+
+
+class Person(msgspec.Struct, frozen=True):
     """The signed-in reader, as the header names them. `detail` is their address or their role."""
 
     name: str
@@ -37,13 +46,22 @@ class Person:
         return "".join(word[0] for word in words[:2]).upper() or "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """A message at the top of a page. `kind` is info, success, warning or danger."""
 
     kind: str
     text: str
     title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What a signed-in reader sees on top of every page until it is over; a form to `action` stops it."""
+
+    title: str
+    text: str
+    label: str
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +92,7 @@ def _no_key() -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class PageContext:
+class PageContext(msgspec.Struct, frozen=True):
     """Reader, navigation and protections of one answer. `new_key` mints an idempotency key per form.
 
     `held` says what the reader's session is bound to: a script of ours keeps a key where the browser does not."""
@@ -86,10 +103,11 @@ class PageContext:
     new_key: Callable[[], str] = _no_key
     person: Person | None = None
     held: str = ""
+    alarm: Alarm | None = None
     nav: tuple[NavItem, ...] = ()
     account_nav: tuple[NavItem, ...] = ()
     footer: tuple[NavItem, ...] = ()
-    notices: tuple[Notice, ...] = field(default=())
+    notices: tuple[Notice, ...] = ()
     sandbox: bool = False
     mailbox_url: str | None = None
     product: str = "Subscription Services"
@@ -98,16 +116,6 @@ class PageContext:
     language: str = "en"
     request_id: str = ""
 
-    def is_current(self, item: NavItem) -> bool:
-        """Whether the item names this page, or the part of the site that it stands in."""
-        if self.path == item.href:
-            return True
-        return item.under is not None and (self.path + "/").startswith(item.under.rstrip("/") + "/")
-
-    def current(self, items: tuple[NavItem, ...]) -> tuple[NavItem, ...]:
-        """Those of `items` that are current."""
-        return tuple(item for item in items if self.is_current(item))
-
     def with_notice(self, kind: str, text: str, title: str | None = None) -> PageContext:
         """The same page with one more message at its top."""
-        return replace(self, notices=(*self.notices, Notice(kind, text, title)))
+        return msgspec.structs.replace(self, notices=(*self.notices, Notice(kind, text, title)))

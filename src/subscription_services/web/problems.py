@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from subscription_services.kernel import errors
+from subscription_services.kernel.words import Words, as_words
+from subscription_services.web.languages import ENGLISH, LANGUAGES, Language
 from subscription_services.web.page import PageContext
 from subscription_services.web.problem_kinds import BY_CLASS, KINDS, ProblemKind
 from subscription_services.web.render import render
@@ -24,10 +26,10 @@ class Problem:
     """One error as it is answered. `instance` is the request id; `fields` are texts by field."""
 
     kind: ProblemKind
-    detail: str
+    detail: Words
     code: str
     instance: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, Words] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     action: tuple[str, str] | None = None
 
@@ -36,8 +38,8 @@ class Problem:
         return self.kind.status
 
     @property
-    def title(self) -> str:
-        return self.kind.title
+    def title(self) -> Words:
+        return as_words(self.kind.title)
 
 
 class HttpProblem(Exception):
@@ -69,9 +71,9 @@ def problem_of(error: Exception, instance: str = "") -> Problem:
     """The error as a problem. The text of an undeclared exception is never shown."""
     kind = kind_of(error)
     if isinstance(error, HttpProblem):
-        return Problem(kind, error.detail, kind.name, instance, headers=error.headers)
+        return Problem(kind, as_words(error.detail), kind.name, instance, headers=error.headers)
     if not isinstance(error, errors.DomainError) or kind.name == "internal":
-        return Problem(kind, kind.meaning, kind.name, instance)
+        return Problem(kind, as_words(kind.meaning), kind.name, instance)
     headers: dict[str, str] = {}
     if isinstance(error, errors.TooMany):
         headers["Retry-After"] = str(max(1, error.retry_after))
@@ -81,16 +83,18 @@ def problem_of(error: Exception, instance: str = "") -> Problem:
         headers["WWW-Authenticate"] = 'Bearer error="insufficient_user_authentication"'  # RFC 9470
     elif isinstance(error, errors.NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
-    return Problem(kind, error.text, error.code, instance, error.fields, headers)
+    return Problem(kind, error.words, error.code, instance, error.field_words, headers)
 
 
-def as_json(problem: Problem) -> Response:
-    """application/problem+json with `code`, `errors` (field, detail) and `solved_by` (an operation) as extensions."""
+def as_json(problem: Problem, language: Language = ENGLISH) -> Response:
+    """application/problem+json with `code`, `errors` (field, detail) and `solved_by` (an operation) as extensions.
+
+    What people read in it is in the reader's language (RFC 9457, 3.1); `type` and `code` never change."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.kind.name}",
-        "title": problem.title,
+        "title": problem.title.said(language),
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": problem.detail.said(language),
         "code": problem.code,
     }
     if problem.instance:
@@ -98,8 +102,9 @@ def as_json(problem: Problem) -> Response:
     if problem.kind.solved_by:
         body["solved_by"] = problem.kind.solved_by
     if problem.fields:
-        body["errors"] = [{"field": name, "detail": text} for name, text in problem.fields.items()]
-    return Response(msgspec.json.encode(body), problem.status, headers=dict(problem.headers), media_type=MEDIA_TYPE)
+        body["errors"] = [{"field": name, "detail": text.said(language)} for name, text in problem.fields.items()]
+    headers = {**problem.headers, "Content-Language": language.code, "Vary": "Accept-Language"}
+    return Response(msgspec.json.encode(body), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def as_page(problem: Problem, view: PageContext) -> Response:
@@ -111,7 +116,7 @@ def as_page(problem: Problem, view: PageContext) -> Response:
 def wants_json(request: Request) -> bool:
     """By path for the API and machine forms, else by Accept (RFC 9110 12.5.1), with a page when in doubt."""
     path = request.url.path
-    if path.startswith(("/api/", "/health/")) or path == "/api" or path.endswith(".json"):
+    if path.startswith(("/api/", "/health/", "/scim/")) or path == "/api" or path.endswith(".json"):
         return True
     weights = {"json": 0.0, "html": 0.0}
     for part in request.headers.get("accept", "").split(","):
@@ -141,11 +146,11 @@ def answer(request: Request, error: Exception, view: PageContext, places: Mappin
     A person who only looked (GET) and has to sign in first is sent there and comes back after."""
     problem = problem_of(error, view.request_id)
     if wants_json(request):
-        return as_json(problem)
+        return as_json(problem, LANGUAGES[view.language])
     place = places.get(problem.kind.name)
     if place is not None:
         back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         if request.method in ("GET", "HEAD"):
             return RedirectResponse(f"{place}?next={quote(back, safe='/')}", 303)
-        problem = replace(problem, action=(problem.kind.remedy_link, place))
+        problem = replace(problem, action=(as_words(problem.kind.remedy_link), place))
     return as_page(problem, view)

@@ -19,6 +19,7 @@ from subscription_services.web.approval_page import offered
 from subscription_services.web.attempts import note_attempt
 from subscription_services.web.call import Call, Site, Visitor
 from subscription_services.web.problems import HttpProblem, answer
+from subscription_services.web.resend import as_resend, kept_form
 
 Handler = Callable[[Call], Awaitable[Response]]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -29,8 +30,9 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff\ufffd]")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row. `reason` says why a row without operation needs none, or why what is asked of a read must not stand in
-    its address and is posted; `anonymous` skips finding out who asks."""
+    """One row. `reason` says why a row without operation needs none, why what is asked of a read must not stand in its
+    address and is posted, or why a change comes by GET; `anonymous` skips finding out who asks; `asks_inside` leaves it
+    to the operation, whose handler gives perform() the call's `asker` if there is one."""
 
     method: str
     path: str
@@ -39,6 +41,7 @@ class Route:
     reason: str = ""
     anonymous: bool = False
     machine: bool = False
+    asks_inside: bool = False
 
     @property
     def permission(self) -> str:
@@ -116,10 +119,14 @@ def _check(route: Route) -> None:
             raise ValueError(f"{route.method} {route.path} names no operation")
         if not route.reason:
             raise ValueError(f"GET {route.path} has no operation and does not say why anybody may see it")
-    elif route.operation.changes and route.method == "GET":
+    elif route.operation.changes and route.method == "GET" and not route.reason:
         raise ValueError(f"GET {route.path} would change something ({route.operation.name})")
     elif not route.operation.changes and route.method != "GET" and not (route.method == "POST" and route.reason):
         raise ValueError(f"{route.method} {route.path} names {route.operation.name}, which changes nothing")
+
+
+def _changes(route: Route) -> bool:
+    return route.operation is not None and route.operation.changes
 
 
 class Place:
@@ -128,7 +135,7 @@ class Place:
     def __init__(self, site: Site, routes: Iterable[Route]) -> None:
         self._site = site
         self._by_method = {route.method: route for route in routes}
-        if "GET" in self._by_method:
+        if "GET" in self._by_method and not _changes(self._by_method["GET"]):
             self._by_method["HEAD"] = self._by_method["GET"]
         self._allow = ", ".join(sorted({*self._by_method, "OPTIONS"}))
 
@@ -179,20 +186,22 @@ class Application:
 
 
 async def _answer(site: Site, route: Route, request: Request) -> Response:
-    visitor = Visitor()
+    visitor, asker = Visitor(), None
     try:
-        if not route.anonymous:
+        if route.asks_inside:
+            asker = site.asker(request)
+        if asker is None and not route.anonymous:
             visitor = await site.visitor(request)
             if visitor.refused is not None and route.operation is not None and not route.operation.public:
                 raise visitor.refused
-        response = await route.handler(Call(site, route, request, visitor))
+        response = await route.handler(Call(site, route, request, visitor, asker))
         if response.status_code >= 400:
             await note_attempt(site.kernel, request, route.operation, visitor.actor, response.status_code)
         return response
     except ClientDisconnect:
         return Response(status_code=400)
     except Exception as error:
-        return await _refuse(site, request, visitor, error, route.operation)
+        return await _refuse(site, request, None if asker else visitor, error, route.operation)
 
 
 async def _refuse(
@@ -205,7 +214,11 @@ async def _refuse(
             visitor = Visitor()
     await note_attempt(site.kernel, request, wanted, visitor.actor, error)
     view = site.view(request, visitor)
-    response = offered(request, error, view, site.places) or answer(request, error, view, site.places)
+    kept = await kept_form(request, error, site.kernel.guard)
+    if kept is not None:
+        response = as_resend(kept, error, view)
+    else:
+        response = offered(request, error, view, site.places) or answer(request, error, view, site.places)
     if response.status_code == 500:
         _log_failure(request, error)
     return response

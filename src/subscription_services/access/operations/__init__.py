@@ -3,14 +3,18 @@
 from subscription_services.kernel.operations import operations_of as _operations_of
 
 from . import approvals as _approvals
+from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
+from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
 
 OPERATIONS = (
     *_operations_of(_people),
+    *_operations_of(_leavers),
+    *_operations_of(_scim),
     *_operations_of(_service_accounts),
     *_operations_of(_approvals),
     *_operations_of(_tasks),

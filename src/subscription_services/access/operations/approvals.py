@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -28,7 +29,6 @@ from subscription_services.access.approval_queries import (
 from subscription_services.access.approval_words import sees_personal, words_of
 from subscription_services.access.approvals import Policy, arguments_of, check_ours, good_approvals, policy_of
 from subscription_services.access.authority import HouseAuthority, roles_of
-from subscription_services.access.configured import rules
 from subscription_services.access.errors import (
     AlreadyApproved,
     ApprovalAsked,
@@ -37,6 +37,7 @@ from subscription_services.access.errors import (
     RequestEnded,
 )
 from subscription_services.access.independence import can_decide, eligible, ids_in, why_not
+from subscription_services.access.settings import in_force
 from subscription_services.access.signing import Assertion, check_signed
 from subscription_services.kernel import authorise
 from subscription_services.kernel.actors import Role, ServiceAccount, TeamMember
@@ -197,12 +198,12 @@ def _add(
     tx: Transaction, ctx: Context, request: AskApproval, wanted: msgspec.Struct, digest: bytes, policy: Policy, *,
     alone: bool,
 ) -> Row[Any]:  # fmt: skip
-    runs_from = ctx.now + rules().alone if alone else None
+    runs_from = ctx.now + timedelta(hours=in_force().alone_hours) if alone else None
     values: dict[str, Any] = {
         "id": ctx.ids.new("apq"), "digest": digest, "operation": request.operation, "requester": ctx.actor.id,
         "needed": policy.needed, "roles": msgspec.json.encode(sorted(policy.roles)).decode(),
         "way": Way.ALONE if alone else Way.PEOPLE, "asked_at": ctx.now, "runs_from": runs_from,
-        "expires_at": (runs_from or ctx.now) + rules().approval,
+        "expires_at": (runs_from or ctx.now) + timedelta(hours=in_force().approval_hours),
     }  # fmt: skip
     code = row_codes.code_of(tx.keys, asked.name, row_codes.REQUEST, values)
     sealed = {"arguments": authorise.canonical(wanted).decode(), "reason": request.reason, "mac": code}

@@ -12,13 +12,15 @@ from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access import accounts, catalogue, model, policy, queries, tokens
 from subscription_services.access.errors import NameTaken, NotATeamMember, ServiceAccountEnded, TokenRevoked
+from subscription_services.access.settings import in_force
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.errors import Invalid, NotFound
 from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 
 from .people import Id
 
@@ -38,18 +40,27 @@ class EndServiceAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class IssueToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`scopes` are names of operations; `days` until the token expires, 90 at most."""
+    """`scopes` are names of operations; `days` until the token expires, 90 at most, or less by the settings."""
 
     service_account: Id
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=100)]
     days: Annotated[int, Meta(ge=1, le=model.LONGEST_TOKEN_DAYS)] = 30
 
 
+class RotateToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`overlap_hours` is how long the replaced token still works; by default what the settings say."""
+
+    id: Id
+    days: Annotated[int, Meta(ge=1, le=model.LONGEST_TOKEN_DAYS)] = 30
+    overlap_hours: Annotated[int, Meta(ge=0, le=168)] | None = None
+
+
 class IssuedToken(msgspec.Struct, frozen=True):
-    """`text` is the token itself; it is shown once and not kept."""
+    """`text` is the token itself; it is shown once and not kept. `replaced` is the one before, with its new end."""
 
     text: str
     token: queries.Token
+    replaced: queries.Token | None = None
 
 
 class RevokeToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,19 +116,28 @@ def end_service_account(tx: Transaction, ctx: Context, request: EndServiceAccoun
 def issue_token(tx: Transaction, ctx: Context, request: IssueToken) -> Change[IssuedToken]:
     """Issue a token for a service account, for the named operations only. The answer shows it once."""
     policy.check_scopes(request.scopes, catalogue.scopes())
-    account = queries.one_service_account(tx, request.service_account)
-    if account.state is not model.ServiceAccountState.ACTIVE or account.expires_at <= ctx.now:
-        raise ServiceAccountEnded()
-    text = tokens.new_token(ctx.random)
-    made = queries.Token(
-        id=ctx.ids.new("tok"), service_account=account.id, scopes=sorted(set(request.scopes)),
-        issued_by=ctx.actor.id, issued_at=ctx.now, last_used_at=None, revoked_at=None,
-        expires_at=min(ctx.now + timedelta(days=request.days), account.expires_at),
-    )  # fmt: skip
-    values = {**msgspec.structs.asdict(made), "scopes": msgspec.json.encode(made.scopes).decode()}
-    tx.connection.execute(insert(model.token), {**values, "digest": tokens.digest(text)})
-    details: dict[str, Detail] = {"service_account": account.id, "scopes": made.scopes}
+    text, made = _new_token(tx, ctx, request.service_account, request.scopes, request.days)
+    details: dict[str, Detail] = {"service_account": made.service_account, "scopes": made.scopes}
     return Change(None, IssuedToken(text, made), object=made.id, details=details)
+
+
+@operation("access.rotate_token", by=[Role.ADMINISTRATOR], needs=[recent_sign_in], idempotent=False)
+def rotate_token(tx: Transaction, ctx: Context, request: RotateToken) -> Change[IssuedToken]:
+    """Replace a token by one for the same operations; the old one works on for a while, so that nothing stops."""
+    before = _one_token(tx, request.id)
+    if before.revoked_at is not None or before.expires_at <= ctx.now:
+        raise TokenRevoked()
+    text, made = _new_token(tx, ctx, before.service_account, before.scopes, request.days)
+    hours = in_force().rotation_hours if request.overlap_hours is None else request.overlap_hours
+    until = min(before.expires_at, ctx.now + timedelta(hours=hours))
+    # an overlap of nothing ends it here and now, also where it was issued in this very moment
+    change = {"revoked_at": ctx.now} if until <= before.issued_at or not hours else {"expires_at": until}
+    tx.connection.execute(update(model.token).where(model.token.c.id == before.id), change)
+    details: dict[str, Detail] = {
+        "service_account": made.service_account, "scopes": made.scopes, "replaces": before.id, "overlap_hours": hours,
+    }  # fmt: skip
+    answer = IssuedToken(text, made, _one_token(tx, before.id))
+    return Change(None, answer, object=made.id, details=details)
 
 
 @operation("access.revoke_token", by=[Role.ADMINISTRATOR, Role.SECURITY])
@@ -144,6 +164,27 @@ def record_token_use(tx: Transaction, ctx: Context, request: RecordTokenUse) -> 
     tx.connection.execute(update(model.token).where(model.token.c.id == before.id), {"last_used_at": ctx.now})
     after = msgspec.structs.replace(before, last_used_at=ctx.now)
     return Change(before, after, details={"service_account": before.service_account})
+
+
+def _new_token(
+    tx: Transaction, ctx: Context, service_account: str, scopes: list[str], days: int
+) -> tuple[str, queries.Token]:
+    """Raises NotFound, ServiceAccountEnded, and Invalid where the settings allow fewer days."""
+    longest = in_force().token_days
+    if days > longest:
+        raise Invalid(fields={"days": words("Choose %(longest)s days or fewer.", longest=longest)})
+    account = queries.one_service_account(tx, service_account)
+    if account.state is not model.ServiceAccountState.ACTIVE or account.expires_at <= ctx.now:
+        raise ServiceAccountEnded()
+    text = tokens.new_token(ctx.random)
+    made = queries.Token(
+        id=ctx.ids.new("tok"), service_account=account.id, scopes=sorted(set(scopes)),
+        issued_by=ctx.actor.id, issued_at=ctx.now, last_used_at=None, revoked_at=None,
+        expires_at=min(ctx.now + timedelta(days=days), account.expires_at),
+    )  # fmt: skip
+    values = {**msgspec.structs.asdict(made), "scopes": msgspec.json.encode(made.scopes).decode()}
+    tx.connection.execute(insert(model.token), {**values, "digest": tokens.digest(text)})
+    return text, made
 
 
 def _one_token(tx: ReadTransaction, identifier: str) -> queries.Token:

@@ -11,9 +11,9 @@ from sqlalchemy import insert, update
 
 from subscription_services.access import accounts, catalogue, row_codes
 from subscription_services.access.authority import roles_of
-from subscription_services.access.configured import rules
 from subscription_services.access.errors import NotIndependent, TaskEnded, TaskGranted, TaskRefused
 from subscription_services.access.independence import can_decide, eligible, why_not
+from subscription_services.access.settings import in_force
 from subscription_services.access.task_model import TaskEnd, rule, task
 from subscription_services.access.task_rules import (
     TaskRule,
@@ -219,8 +219,8 @@ def _check_asked(request: AskTask) -> None:
     if strange := sorted(set(request.operations) - lends):
         text = f"The role {request.role.value} cannot lend {strange[0]}."
         raise TaskRefused(fields={"operations": text})
-    if request.minutes > rules().task_minutes:
-        raise TaskRefused(fields={"minutes": f"A task lasts {rules().task_minutes} minutes at most."})
+    if request.minutes > in_force().task_longest_minutes:
+        raise TaskRefused(fields={"minutes": f"A task lasts {in_force().task_longest_minutes} minutes at most."})
     if request.about_kind is About.SUBSCRIBER and not (
         PATTERN.fullmatch(request.about) and request.about[:4] == "acc_"
     ):

@@ -14,12 +14,14 @@ from .log import log_routes
 from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
+from .recoveries import recovery_routes
+from .scim import scim_routes
 from .service_accounts import service_account_routes
 from .tasks import task_routes
 
 
-def routes(data: Path) -> tuple[Route, ...]:
-    """The room's pages. `data` is the data directory, where exports are kept."""
+def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
+    """The room's pages, and the SCIM endpoint. `data` is the data directory, where exports are kept."""
     return (
         get("/team", show_overview, my_permissions),
         *people_routes(),
@@ -29,6 +31,8 @@ def routes(data: Path) -> tuple[Route, ...]:
         *log_routes(),
         *export_routes(data),
         *find_routes(),
+        *recovery_routes(),
+        *scim_routes(public_url),
     )
 
 

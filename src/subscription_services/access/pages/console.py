@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
+
+import msgspec
 
 from subscription_services.access import catalogue
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotFound, NotSignedIn, SecondFactorNeeded
+from subscription_services.kernel.words import as_words, counted, words
 from subscription_services.web.call import Call
 from subscription_services.web.page import NavItem
 
@@ -16,6 +18,7 @@ from subscription_services.web.page import NavItem
 _LINKS = (
     ("access.my_permissions", NavItem("Overview", "/team", "home")),
     ("identity.find_person", NavItem("Find a subscriber", "/team/find", "search")),
+    ("identity.recoveries", NavItem("Recoveries", "/team/recoveries", "shield", "/team/recoveries")),
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
@@ -24,8 +27,11 @@ _LINKS = (
     ("access.audit_log", NavItem("Log", "/team/log", "list")),
     ("mail.queue", NavItem("Mail", "/team/mail", "mail")),
 )
-ROLE_CHOICES = [(role.value, role.value.capitalize()) for role in Role]
-DAYS = [("", "Until somebody ends it"), ("1", "1 day"), ("7", "7 days"), ("30", "30 days"), ("90", "90 days")]
+ROLE_CHOICES = [(role.value, as_words(role.value.capitalize())) for role in Role]
+DAYS = [
+    ("", words("Until somebody ends it")),
+    *((str(days), counted("%(num)s day", "%(num)s days", days)) for days in (1, 7, 30, 90)),
+]
 
 
 def team_navigation(
@@ -39,7 +45,7 @@ def team_navigation(
         item = catalogue.operations().get(name)
         if item is not None and (TeamMember.own in item.by or held & set(item.by) or name in tasks):
             count = waiting.get(link.href, 0)
-            found.append(replace(link, count=count) if count else link)
+            found.append(msgspec.structs.replace(link, count=count) if count else link)
     return tuple(found)
 
 

@@ -13,20 +13,26 @@ from starlette.responses import Response
 from subscription_services import identity
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.words import as_words, table, words
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState, parse
 from subscription_services.web.routes import Handler, Route, get
-from subscription_services.web.words import money_text, time_text
+from subscription_services.web.words import amount, moment
 
 from .console import enter
 
 FIND = "identity.find_person"
-LABELS = {"who": "an address or account", "reason": "a reason"}
-WORDS = {"id": "Account", "email": "E-mail", "created_at": "Since", "verified_at": "Verified"}
+LABELS = table({"who": "an address or account", "reason": "a reason"})
+WORDS = table({
+    "id": "Account", "email": "E-mail", "created_at": "Since", "verified_at": "Verified", "name": "Name",
+    "kind": "Kind", "state": "State", "second_factor": "Second factor", "plan_name": "Plan name", "status": "Status",
+    "price": "Price", "period_end": "Period end", "number": "Number", "total": "Total", "issued_at": "Issued at",
+    "due_at": "Due at",
+})  # fmt: skip
 # title, operation, and the fields worth a column, as far as the answer has them
 SECTIONS = (
-    ("Subscriptions", "subscriptions.of_person", ("plan_name", "status", "price", "period_end", "id")),
-    ("Invoices", "billing.of_person", ("number", "state", "status", "total", "issued_at", "due_at", "id")),
+    (words("Subscriptions"), "subscriptions.of_person", ("plan_name", "status", "price", "period_end", "id")),
+    (words("Invoices"), "billing.of_person", ("number", "state", "status", "total", "issued_at", "due_at", "id")),
 )
 
 
@@ -85,23 +91,27 @@ async def _section(call: Call, title: str, operation: Operation, columns: tuple[
     shown = tuple(name for name in columns if rows and hasattr(rows[0], name))
     return Section(
         title,
-        tuple(name.replace("_", " ").capitalize() for name in shown),
-        tuple(tuple(_text(getattr(row, name)) for name in shown) for row in rows),
+        tuple("Id" if name == "id" else _column(name) for name in shown),
+        tuple(tuple(_text(name, getattr(row, name)) for name in shown) for row in rows),
     )
 
 
 def _facts(person: msgspec.Struct) -> list[tuple[str, str]]:
     values: Mapping[str, Any] = msgspec.structs.asdict(person)
-    return [(WORDS.get(name) or name.replace("_", " ").capitalize(), _text(value)) for name, value in values.items()]
+    return [(_column(name), _text(name, value)) for name, value in values.items()]
 
 
-def _text(value: Any) -> str:
+def _column(name: str) -> str:
+    return WORDS.get(name) or name.replace("_", " ").capitalize()
+
+
+def _text(name: str, value: Any) -> str:
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
-        return "Yes" if value else "No"
+        return words("Yes") if value else words("No")
     if isinstance(value, datetime):
-        return time_text(value)
+        return moment(value)
     if hasattr(value, "amount") and hasattr(value, "currency"):
-        return money_text(value.amount, value.currency)
-    return str(value)
+        return amount(value)
+    return as_words(str(value)) if name in ("kind", "state", "status") else str(value)

@@ -16,6 +16,7 @@ from subscription_services.access.operations.log import (
 )
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.events import Outcome
+from subscription_services.kernel.words import as_words, table, words
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState, parse
 from subscription_services.web.problems import status_of
@@ -23,8 +24,8 @@ from subscription_services.web.routes import Route, get
 
 from .console import enter, short
 
-LABELS = {"since": "From", "until": "Until", "actor": "Who", "subject": "About whom", "object": "Object"}
-OUTCOMES = [("", "Any"), *((item.value, item.value.capitalize()) for item in Outcome)]
+LABELS = table({"since": "from", "until": "until", "actor": "who", "subject": "about whom", "object": "object"})
+OUTCOMES = [("", words("Any")), *((item.value, as_words(item.value.capitalize())) for item in Outcome)]
 MORE = ("object", "correlation", "origin", "since", "until")
 TIMES = ("since", "until")
 FIELDS = ("actor", "subject", "action", "object", "outcome", "origin", "correlation", "since", "until")
@@ -46,7 +47,7 @@ async def show_log(call: Call) -> Response:
         except DomainError as error:
             if status_of(error) != 422:
                 raise
-            form, status = FormState(asked, error.fields, None if error.fields else error.text), 422
+            form, status = FormState(asked, error.field_words, None if error.fields else error.words), 422
     return _render(call, status, form, page, asked)
 
 
@@ -55,7 +56,7 @@ async def search_origin(call: Call) -> Response:
     enter(call)
     fields = await call.fields()
     kept = {name: fields[name] for name in FIELDS if fields.get(name)}
-    posted = parse({"address": fields.get("address", "")}, FindOrigin, labels={"address": "an address"})
+    posted = parse({"address": fields.get("address", "")}, FindOrigin, labels=table({"address": "an address"}))
     state = posted.state
     if posted.request is not None:
         try:

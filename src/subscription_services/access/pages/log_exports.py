@@ -22,6 +22,7 @@ from subscription_services.access.operations.log_exports import (
 )
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.words import words
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Handler, Route, get, post
@@ -29,7 +30,10 @@ from subscription_services.web.routes import Handler, Route, get, post
 from .console import enter, short
 from .log import TIMES, complete_time
 
-_FORMS = [(ExportForm.PROOFS.value, "Entries with proofs (.tar.gz)"), (ExportForm.OCSF.value, "OCSF JSON lines (.gz)")]
+_FORMS = [
+    (ExportForm.PROOFS.value, words("Entries with proofs (.tar.gz)")),
+    (ExportForm.OCSF.value, words("OCSF JSON lines (.gz)")),
+]
 _NAMES = {ExportForm.PROOFS: "tar.gz", ExportForm.OCSF: "jsonl.gz"}
 
 

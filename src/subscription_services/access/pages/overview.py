@@ -10,11 +10,13 @@ from subscription_services.access.operations.log import SearchLog, audit_log
 from subscription_services.access.operations.people import MyPermissions, People, Permissions, my_permissions, people
 from subscription_services.access.operations.service_accounts import ListServiceAccounts, service_accounts
 from subscription_services.kernel.events import Outcome
+from subscription_services.kernel.words import words
 from subscription_services.web.call import Call
 
 from .console import enter, short, team_navigation
 
 SOON = timedelta(days=14)
+ALL_WITH = words("all with a second factor")
 
 
 async def show_overview(call: Call) -> Response:
@@ -25,21 +27,25 @@ async def show_overview(call: Call) -> Response:
     if people.name in may:
         team = await call.perform(people, People())
         without = sum(not person.second_factor for person in team.people)
-        stats.append(("On the team", str(len(team.people)), f"{without} without second factor" if without else
-                      "all with a second factor"))  # fmt: skip
+        factors = words("%(number)s without second factor", number=without) if without else ALL_WITH
+        stats.append((words("On the team"), str(len(team.people)), factors))
     if service_accounts.name in may:
         found = await call.perform(service_accounts, ListServiceAccounts())
         live = [token for account in found.accounts for token in account.tokens
                 if token.revoked_at is None and token.expires_at > call.now]  # fmt: skip
         ending = sum(token.expires_at <= call.now + SOON for token in live)
-        stats.append(("Tokens in force", str(len(live)), f"{ending} expire within two weeks"))
+        stats.append(
+            (words("Tokens in force"), str(len(live)), words("%(number)s expire within two weeks", number=ending))
+        )
     refusals = []
     if audit_log.name in may:
         since = call.now - timedelta(days=1)
         refused = SearchLog(outcome=Outcome.REFUSED, since=since, limit=100, without_live_checks=True)
         page = await call.perform(audit_log, refused)
         refusals = page.entries
-        stats.append(("Refusals since yesterday", f"{len(refusals)}{'+' if page.next else ''}", "in the log"))
+        stats.append(
+            (words("Refusals since yesterday"), f"{len(refusals)}{'+' if page.next else ''}", words("in the log"))
+        )
     links = [item for item in team_navigation(mine.roles) if item.href != "/team"]
     return call.render(
         "access/overview.html", stats=stats, links=links, mine=mine, refusals=refusals[:5], short=short, now=call.now,

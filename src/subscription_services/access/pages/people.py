@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
+from subscription_services.access.operations.leavers import deactivate_leaver
 from subscription_services.access.operations.people import (
     MyPermissions,
     People,
@@ -18,6 +19,7 @@ from subscription_services.access.policy import ROLE_SUMMARIES
 from subscription_services.access.queries import Team, TeamPerson
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import NotFound, Refusal
+from subscription_services.kernel.words import as_words, table, words
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -29,7 +31,11 @@ from .console import DAYS, ROLE_CHOICES, enter
 INVITED = notices.declare("access-invited", "success", "The invitation is on its way by mail.")
 GRANTED = notices.declare("access-granted", "success", "The role holds from now on.")
 ENDED = notices.declare("access-ended", "success", "The role has ended, in every open session.")
-LABELS = {"name": "the name", "role": "a role", "reason": "a reason", "days": "how long"}
+LABELS = table({"name": "the name", "role": "a role", "reason": "a reason", "days": "how long"})
+LEFT = notices.declare(
+    "access-left", "success", "Every session, role, program, token and link of this person has ended."
+)
+LEAVING = "leaving"
 
 
 async def show_people(call: Call) -> Response:
@@ -71,6 +77,12 @@ async def end_role(call: Call) -> Response:
     return await _person(call, {grant: done.form}, done.status) if done.form else call.go(_path(call.path("id")), ENDED)
 
 
+async def deactivate(call: Call) -> Response:
+    account = call.path("id")
+    done = await call.submit(deactivate_leaver, labels=LABELS, given={"id": account})
+    return await _person(call, {LEAVING: done.form}, done.status) if done.form else call.go(_path(account), LEFT)
+
+
 def people_routes() -> tuple[Route, ...]:
     return (
         get("/team/people", show_people, people),
@@ -78,12 +90,13 @@ def people_routes() -> tuple[Route, ...]:
         post("/team/people/invite", send_invite, invite),
         get("/team/people/{id}", show_person, people),
         post("/team/people/{id}/roles", give_role, grant_role),
+        post("/team/people/{id}/deactivate", deactivate, deactivate_leaver),
         post("/team/people/{id}/grants/{grant}/end", end_role, end_grant),
     )
 
 
 def _invite(call: Call, form: FormState, status: int = 200) -> Response:
-    roles = [Choice(role.value, role.value.capitalize(), ROLE_SUMMARIES[role]) for role in Role]
+    roles = [Choice(role.value, as_words(role.value.capitalize()), ROLE_SUMMARIES[role]) for role in Role]
     return call.render("access/invite.html", status, form=form, roles=roles, days=DAYS)
 
 
@@ -93,11 +106,14 @@ async def _person(call: Call, forms: dict[str, FormState], status: int = 200) ->
     team: Team = await call.perform(people, People())
     person = _find(team, call.path("id"))
     held = {grant.role for grant in person.grants}
-    shown = {key: _apart(forms.get(key, FormState()), key) for key in ("", *(grant.id for grant in person.grants))}
+    shown = {
+        key: _apart(forms.get(key, FormState()), key) for key in ("", LEAVING, *(grant.id for grant in person.grants))
+    }
     return call.render(
         "access/person.html", status, person=person, forms=shown, names=_names(team), summaries=ROLE_SUMMARIES,
         may_grant=grant_role.name in may and person.id != call.actor.id, may_end=end_grant.name in may,
-        roles=[("", "Choose a role"), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
+        roles=[("", words("Choose a role")), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
+        may_deactivate=deactivate_leaver.name in may and person.state != "closed", LEAVING=LEAVING,
         days=DAYS, open_grant=next((key for key in forms if key), ""), now=call.now,
     )  # fmt: skip
 

@@ -13,25 +13,28 @@ from subscription_services.access.operations.service_accounts import (
     end_service_account,
     issue_token,
     revoke_token,
+    rotate_token,
     service_accounts,
 )
 from subscription_services.access.queries import ServiceAccountRow, ServiceAccounts, Team
+from subscription_services.access.settings import in_force
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.words import table, words
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Route, get, post
 
-from .console import enter
+from .console import enter, short
 
 BASE = "/team/service-accounts"
 ENDED = notices.declare("access-program-ended", "success", "The service account and all its tokens have ended.")
 NOT_ENDED = notices.declare("access-program-not-ended", "warning", "That service account had ended already.")
 REVOKED = notices.declare("access-token-revoked", "success", "The token is revoked. Its next request is refused.")
 NOT_REVOKED = notices.declare("access-token-not-revoked", "warning", "That token was revoked already.")
-LABELS = {"name": "a name", "owner": "an owner", "days": "when it expires"}
-ACCOUNT_DAYS = [("90", "In 90 days"), ("180", "In 180 days"), ("366", "In a year")]
-TOKEN_DAYS = [("7", "In 7 days"), ("30", "In 30 days"), ("90", "In 90 days")]
+LABELS = table({"name": "a name", "owner": "an owner", "days": "when it expires"})
+ACCOUNT_DAYS = [("90", words("In 90 days")), ("180", words("In 180 days")), ("366", words("In a year"))]
+TOKEN_DAYS = [("7", words("In 7 days")), ("30", words("In 30 days")), ("90", words("In 90 days"))]
 SCOPE = "scope:"
 
 
@@ -65,11 +68,20 @@ async def issue(call: Call) -> Response:
     scopes = [name.removeprefix(SCOPE) for name in fields if name.startswith(SCOPE)]
     given = {"service_account": call.path("id"), "scopes": scopes}
     if not scopes:
-        form = FormState(fields, {"scopes": "Choose at least one operation."})
+        form = FormState(fields, {"scopes": words("Choose at least one operation.")})
         return await _one(call, form, 422)
     done = await call.submit(issue_token, labels=LABELS, given=given)
     if done.form:
         return await _one(call, done.form, done.status)
+    issued: IssuedToken = done.answer
+    return call.render("access/token.html", issued=issued, back=f"{BASE}/{call.path('id')}")
+
+
+async def rotate(call: Call) -> Response:
+    """Show the new token, once, and how long the old one still works."""
+    done = await call.submit(rotate_token, given={"id": call.path("token"), "days": in_force().token_days})
+    if done.form:
+        return call.go(f"{BASE}/{call.path('id')}", NOT_REVOKED)
     issued: IssuedToken = done.answer
     return call.render("access/token.html", issued=issued, back=f"{BASE}/{call.path('id')}")
 
@@ -92,6 +104,7 @@ def service_account_routes() -> tuple[Route, ...]:
         get(f"{BASE}/{{id}}", show_one, service_accounts),
         post(f"{BASE}/{{id}}/tokens", issue, issue_token),
         post(f"{BASE}/{{id}}/tokens/{{token}}/revoke", revoke, revoke_token),
+        post(f"{BASE}/{{id}}/tokens/{{token}}/replace", rotate, rotate_token),
         post(f"{BASE}/{{id}}/end", end, end_service_account),
     )
 
@@ -108,10 +121,16 @@ async def _one(call: Call, form: FormState, status: int = 200) -> Response:
     account = _find(found, call.path("id"))
     scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
     return call.render(
-        "access/service_account.html", status, account=account, form=form, scopes=scopes, days=TOKEN_DAYS,
+        "access/service_account.html", status, account=account, form=form, scopes=scopes, days=_token_days(),
         active=account.state.value == "active" and account.expires_at > call.now,
-        may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now,
+        may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now, short=short,
     )  # fmt: skip
+
+
+def _token_days() -> list[tuple[str, str]]:
+    longest = in_force().token_days
+    found: list[tuple[str, str]] = [choice for choice in TOKEN_DAYS if int(choice[0]) <= longest]
+    return found or [(str(longest), words("In %(days)s days", days=longest))]
 
 
 def _find(found: ServiceAccounts, identifier: str) -> ServiceAccountRow:

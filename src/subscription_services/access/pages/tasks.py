@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from subscription_services.access import catalogue
-from subscription_services.access.configured import rules
 from subscription_services.access.operations.log import log_entry
 from subscription_services.access.operations.people import MyPermissions, my_permissions
 from subscription_services.access.operations.tasks import (
@@ -22,6 +21,7 @@ from subscription_services.access.operations.tasks import (
     task_rules,
     tasks,
 )
+from subscription_services.access.settings import in_force
 from subscription_services.access.task_rules import TaskRule
 from subscription_services.access.tasks import About, State, Tasks
 from subscription_services.kernel.actors import Role
@@ -122,7 +122,10 @@ def task_routes() -> tuple[Route, ...]:
 
 def _form(call: Call, form: FormState, status: int = 200) -> Response:
     lent = {role: sorted(catalogue.lends(role)) for role in Role}
-    times = [("", "Choose"), *((str(minutes), text) for minutes, text in TIMES if minutes <= rules().task_minutes)]
+    times = [
+        ("", "Choose"),
+        *((str(minutes), text) for minutes, text in TIMES if minutes <= in_force().task_longest_minutes),
+    ]
     return call.render(
         "access/new_task.html", status, form=form, roles=[("", "Choose"), *ROLE_CHOICES], times=times, lent=lent,
         kinds=[("", "Choose"), *((item.value, item.value.capitalize()) for item in About)],

@@ -18,6 +18,7 @@ from subscription_services.kernel.money import Money
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 
 _JOBS = SystemOnly("carried out by this room's jobs")
 
@@ -36,7 +37,10 @@ def give_refund(tx: Transaction, ctx: Context, request: GiveRefund) -> Change[Re
     paid = find_payment(tx, known.id, lock=True)
     left = refundable(paid.amount, paid.refunded)
     if request.amount > left.amount:
-        raise RefundTooLarge(fields={"amount": f"At most {left.amount} minor units of {left.currency} are left."})
+        text = words(
+            "At most %(amount)s minor units of %(currency)s are left.", amount=left.amount, currency=left.currency
+        )
+        raise RefundTooLarge(fields={"amount": text})
     amount = Money(request.amount, left.currency)
     identifier = ctx.ids.new("ref")
     values = {

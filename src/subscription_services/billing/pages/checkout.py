@@ -20,13 +20,14 @@ from subscription_services.billing.settings import BillingSettings
 from subscription_services.billing.words import payment_problem
 from subscription_services.jobs import wait_until_done
 from subscription_services.kernel.errors import Conflict, Invalid, NotFound
+from subscription_services.kernel.words import words
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.routes import Route, get, post
 
 PATIENCE = 3.0
 """Seconds that a page waits for the processor before it shows progress instead."""
-STEPS = ("Plan", "Payment", "Done")
+STEPS = (words("Plan"), words("Payment"), words("Done"))
 log = structlog.get_logger("billing")
 PAID = notices.declare("checkout-paid", "success", "Thank you. Your payment arrived and your subscription is active.")
 TRIAL = notices.declare("checkout-started", "success", "Your subscription is active. Nothing was charged.")
@@ -71,7 +72,7 @@ class CheckoutPages:
         if state is PaymentState.CANCELLED:
             return call.render("billing/closed.html", checkout=found, steps=STEPS)
         if not found.client_secret:
-            return self._wait(call, found, "Connecting to the payment processor…")
+            return self._wait(call, found, words("Connecting to the payment processor…"))
         template = "billing/pay_frame.html" if self.settings.sandbox else "billing/pay_stripe.html"
         return call.render(
             template, frames=True, checkout=found, steps=STEPS, problem=payment_problem(found.payment),
@@ -91,7 +92,7 @@ class CheckoutPages:
         failed = payment_problem(found.payment) or call.query("redirect_status") == "failed"
         if found.payment.state is PaymentState.CANCELLED or failed:
             return call.go(f"/checkout/{found.payment.id}")
-        return self._wait(call, found, "Confirming your payment…", back="?for=return")
+        return self._wait(call, found, words("Confirming your payment…"), back="?for=return")
 
     async def state(self, call: Call) -> Response:
         """For the progress bar: how it stands, and where to go when it is done."""
@@ -106,7 +107,7 @@ class CheckoutPages:
             or (found.client_secret and call.query("for") != "return")
         ):
             following = f"/checkout/{paying.id}"
-        answer = {"next": following} if following else {"message": _progress(call, found)}
+        answer = {"next": following} if following else {"message": call.said(_progress(call, found))}
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
     async def give_up(self, call: Call) -> Response:
@@ -165,8 +166,8 @@ class CheckoutPages:
 
 def _progress(call: Call, found: Checkout) -> str:
     if call.now - found.payment.created_at > timedelta(seconds=20):
-        return (
+        return words(
             "The payment processor does not answer at the moment. Nothing is lost and nothing is charged twice: we go "
             "on asking by ourselves. You can leave; the result will stand under Subscriptions and we will write to you."
         )
-    return "This takes a few seconds. You can leave: the result will stand under Subscriptions."
+    return words("This takes a few seconds. You can leave: the result will stand under Subscriptions.")

@@ -9,9 +9,9 @@ const button = form.querySelector("button");
 const say = (text) => { problem.textContent = text; problem.hidden = !text; };
 
 if (!window.Stripe) {
-  say("The payment form could not be loaded. Allow scripts of js.stripe.com, then load this page again.");
+  say(holder.dataset.unloaded);
 } else {
-  const stripe = window.Stripe(holder.dataset.key);
+  const stripe = window.Stripe(holder.dataset.key, { locale: document.documentElement.lang });
   const elements = stripe.elements({ clientSecret: holder.dataset.secret });
   elements.create("payment").mount(holder.querySelector("[data-element]"));
   form.addEventListener("submit", async (event) => {
@@ -20,6 +20,6 @@ if (!window.Stripe) {
     say("");
     const answer = await stripe.confirmPayment({ elements, confirmParams: { return_url: holder.dataset.back } });
     button.disabled = false;
-    if (answer.error) say(`${answer.error.message} You were not charged.`);
+    if (answer.error) say(`${answer.error.message} ${holder.dataset.uncharged}`);
   });
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,15 +11,18 @@ from msgspec import Meta
 from sqlalchemy import update
 
 from subscription_services.identity import model, passwords
+from subscription_services.identity.addresses import kept_for
 from subscription_services.identity.configured import rules
-from subscription_services.identity.errors import AddressTaken, LinkUsed
+from subscription_services.identity.errors import AddressTaken, LinkUsed, SignOnRequired
 from subscription_services.identity.fields import Secret, Token, clean_email
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.queries import AccountFacts, account_by_email, account_by_id, accounts
 from subscription_services.identity.sessions import open_session
+from subscription_services.identity.sign_on import sign_on_required
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.operations import Change, Limit, Prepared, Public, Seen, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.storage import open_row
@@ -43,6 +47,7 @@ class Enrol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class EnrolledPassword:
     account: str
     verifier: bytes
+    looked: Mapping[str, Detail]
 
 
 @operation("identity.find_person", by=[Role.SUPPORT, Role.SECURITY, Role.ADMINISTRATOR])
@@ -58,6 +63,8 @@ def find_person(tx: ReadTransaction, ctx: Context, request: FindPerson) -> Seen[
 
 def hash_enrolment(reading: Reading, ctx: Context, request: Enrol) -> EnrolledPassword:
     """Look at the link, then hash the password in the pool of bcrypt. Raises LinkInvalid, WeakPassword."""
+    if sign_on_required():
+        raise SignOnRequired()
     with reading() as tx:
         account = look_at_link(tx, ctx, request.token, Purpose.ENROL)
         row = account_by_id(tx, account)
@@ -65,8 +72,8 @@ def hash_enrolment(reading: Reading, ctx: Context, request: Enrol) -> EnrolledPa
             raise NotFound()
         opened = open_row(tx, model.account, row)
         pepper = tx.keys.secret("identity.password", 48)
-    check_strength(request.password, opened["name"], opened["email"])
-    return EnrolledPassword(account, passwords.make_verifier(pepper, request.password, rules().cost))
+    looked = check_strength(request.password, opened["name"], opened["email"])
+    return EnrolledPassword(account, passwords.make_verifier(pepper, request.password, rules().cost), looked)
 
 
 @operation(
@@ -83,12 +90,13 @@ def enrol(tx: Transaction, ctx: Context, request: Enrol, made: EnrolledPassword)
     end_links(tx, ctx, identifier, Purpose.ENROL)
     session, token = open_session(tx, ctx, identifier, second_factor=False)
     actor = TeamMember(identifier, session, ctx.now, frozenset(), False)
-    return Change(None, SignedIn(session, token=token), subject=identifier, actor=actor)
+    return Change(None, SignedIn(session, token=token), subject=identifier, actor=actor, details=made.looked)
 
 
 def create_team_account(tx: Transaction, ctx: Context, email: str, name: str) -> str:
     """A new account of the team; its owner enrols by a link. Raises AddressTaken, BadAddress."""
-    if account_by_email(tx, clean_email(email)) is not None:
+    address = clean_email(email)
+    if account_by_email(tx, address) is not None or kept_for(tx, ctx, address) is not None:
         raise AddressTaken(fields={"email": AddressTaken.message})
     return add_account(tx, ctx, email, name, Kind.TEAM, State.INVITED, None)
 

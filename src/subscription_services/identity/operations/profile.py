@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import delete, update
+from sqlalchemy import update
 
 from subscription_services.identity import model, passwords
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import WrongCredentials
 from subscription_services.identity.fields import Name, Secret, clean_name
-from subscription_services.identity.model import Purpose, State
+from subscription_services.identity.known import new_device
+from subscription_services.identity.leaving import close_for_good
+from subscription_services.identity.model import Kind, Purpose
 from subscription_services.identity.queries import Profile, account_by_id, own_profile
 from subscription_services.identity.sessions import end_challenges, end_sessions, renew_session
 from subscription_services.kernel.actors import Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Seen, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
+from subscription_services.kernel.words import words
 from subscription_services.ledger import queries as ledger
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row, update_row
@@ -61,10 +66,13 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 class PasswordChanged(msgspec.Struct, frozen=True):
-    """`token` is the session's new token; a secret."""
+    """`token` is the session's new token; a secret. `strength` of the new password goes from 2 to 4 (zxcvbn).
+    `device` marks this browser as known, the others are no more."""
 
     id: str
     token: str
+    strength: int
+    device: str = ""
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -93,6 +101,9 @@ class NewPassword:
     checked: bytes
     right: bool
     fresh: bytes
+    looked: Mapping[str, Detail]
+    strength: int
+    email: str
 
 
 @operation("identity.profile", by=OWN)
@@ -119,9 +130,12 @@ def hash_new_password(reading: Reading, ctx: Context, request: ChangePassword) -
         if row is None or row.verifier is None:
             raise NotFound()
         opened = open_row(tx, model.account, row)
-    check_strength(request.password, opened["name"], opened["email"])
+    known = (opened["name"], opened["email"])
+    looked = check_strength(request.password, *known)
     right = passwords.matches(pepper, request.current, bytes(row.verifier))
-    return NewPassword(bytes(row.verifier), right, passwords.make_verifier(pepper, request.password, rules().cost))
+    fresh = passwords.make_verifier(pepper, request.password, rules().cost)
+    score = passwords.strength(request.password, *known).score
+    return NewPassword(bytes(row.verifier), right, fresh, looked, score, opened["email"])
 
 
 @operation(
@@ -132,33 +146,27 @@ def change_password(
     tx: Transaction, ctx: Context, request: ChangePassword, made: NewPassword
 ) -> Change[PasswordChanged] | Declined:
     """Change one's password; every other session ends and a letter says so."""
-    wrong = "The current password is not right."
+    wrong = words("The current password is not right.")
     if not made.right:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     same = update(model.account).where(model.account.c.id == ctx.actor.id, model.account.c.verifier == made.checked)
-    if tx.connection.execute(same.values(verifier=made.fresh)).rowcount != 1:
+    if tx.connection.execute(same.values(verifier=made.fresh, password_at=ctx.now)).rowcount != 1:
         return Declined(WrongCredentials(wrong, fields={"current": wrong}))
     session = getattr(ctx.actor, "session", "")
     end_sessions(tx, ctx, ctx.actor.id, "password changed", model.session.c.id != session)
     end_challenges(tx, ctx, ctx.actor.id)
+    end_links(tx, ctx, ctx.actor.id, Purpose.RESET)
     factor = bool(getattr(ctx.actor, "second_factor", False))
     token = renew_session(tx, ctx, session, second_factor=factor)
     tx.outbox.add(SendLetter(letter="identity.password_changed", account=ctx.actor.id))
-    return Change(None, PasswordChanged(ctx.actor.id, token))
+    device = new_device(tx.keys, ctx.random, made.email, now=ctx.now)
+    return Change(None, PasswordChanged(ctx.actor.id, token, made.strength, device), details=made.looked)
 
 
 @operation("identity.close_account", by=[Subscriber.own], needs=[recent_sign_in])
 def close_account(tx: Transaction, ctx: Context, request: CloseAccount) -> Change[Closed]:
     """Close one's account: sessions, password and second factor end and the address is free again."""
-    values = {"state": State.CLOSED, "email_index": None, "closed_at": ctx.now, "verifier": None}
-    tx.connection.execute(update(model.account).where(model.account.c.id == ctx.actor.id).values(values))
-    end_sessions(tx, ctx, ctx.actor.id, "account closed")
-    end_challenges(tx, ctx, ctx.actor.id)
-    for purpose in Purpose:
-        end_links(tx, ctx, ctx.actor.id, purpose)
-    tx.connection.execute(delete(model.recovery_code).where(model.recovery_code.c.account == ctx.actor.id))
-    tx.connection.execute(delete(model.totp).where(model.totp.c.account == ctx.actor.id))
-    tx.outbox.add(SendLetter(letter="identity.account_closed", account=ctx.actor.id))
+    close_for_good(tx, ctx, ctx.actor.id, Kind.SUBSCRIBER, "account closed")
     return Change(None, Closed(ctx.actor.id))
 
 

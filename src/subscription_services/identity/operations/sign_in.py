@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,25 +16,42 @@ from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import (
     ChallengeEnded,
     NotVerified,
+    SignOnRequired,
     TooManyCodes,
     WrongCode,
     WrongCredentials,
 )
-from subscription_services.identity.fields import Code, Device, Email, Id, Secret, Token
-from subscription_services.identity.known import SIGN_IN_LIMITS, device_of, new_device
+from subscription_services.identity.fields import Code, Device, Earlier, Email, Id, Secret, Token
+from subscription_services.identity.known import FREE, QUIET, SIGN_IN_LIMITS, WAITS, device_of, made_before, new_device
 from subscription_services.identity.model import State
-from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor
+from subscription_services.identity.queries import account_by_email, account_by_id, has_second_factor, ways_of
+from subscription_services.identity.recoveries import found_a_factor
 from subscription_services.identity.sessions import (
     end_challenges,
     end_sessions,
+    hold_account,
     open_session,
     renew_session,
+    replace_session,
     use_session,
 )
+from subscription_services.identity.sign_on import sign_on_required
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.actors import Actor, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.events import Detail
+from subscription_services.kernel.operations import (
+    Change,
+    Declined,
+    GrowingLimit,
+    Limit,
+    Prepared,
+    Public,
+    SystemOnly,
+    operation,
+)
+from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row
@@ -45,11 +63,13 @@ OWN = (Subscriber.own, TeamMember.own)
 
 
 class SignIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`device` is what an earlier sign-in of this browser answered, if it kept it."""
+    """`device` is what an earlier sign-in of this browser answered, if it kept it; the session of the token in
+    `replaces`, which it had until now, ends."""
 
     email: Email
     password: Secret
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class SignInCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +78,7 @@ class SignInCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     challenge: Token
     code: Code
     device: Device = ""
+    replaces: Earlier = ""
 
 
 class SignOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,14 +101,16 @@ class ConfirmItIsMe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """Either `token` (a session) or `challenge` (a code is due). Both are secrets, shown once.
+    """Either `token` (a session) or `challenge` (a second factor is due). Both are secrets, shown once.
 
-    `device` marks this browser as known to the account; it opens nothing by itself."""
+    `device` marks this browser as known to the account; it opens nothing by itself. `ways` are the second factors
+    that the account has besides recovery codes: code, passkey."""
 
     id: str
     token: str = ""
     challenge: str = ""
     device: str = ""
+    ways: tuple[str, ...] = ()
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -105,6 +128,11 @@ class CheckedPassword:
 
 
 _decoys: dict[int, bytes] = {}
+
+
+def _session(keys: Keys, ctx: Context, request: ConfirmItIsMe) -> str:
+    """Whoever came by a session guesses no faster in it than at the door."""
+    return str(getattr(ctx.actor, "session", ""))
 
 
 def check_password(reading: Reading, ctx: Context, request: SignIn) -> CheckedPassword:
@@ -132,25 +160,27 @@ def check_own_password(reading: Reading, ctx: Context, request: ConfirmItIsMe) -
 )  # fmt: skip
 def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPassword) -> Change[SignedIn] | Declined:
     """Sign in with address and password; the answer says whether a code is due."""
-    row = account_by_id(tx, checked.account) if checked.account else None
+    row = hold_account(tx, checked.account)  # looked for as well where there is none
+    if ctx.suspected:
+        # looked at and counted like any other, answered as if it were wrong: whoever stuffs learns nothing any more
+        facts: dict[str, Detail] = {"recognised": list(ctx.suspected), "password_right": checked.right}
+        return Declined(WrongCredentials(), object=checked.account, subject=checked.account, details=facts)
     if row is None or not checked.right or not hmac.compare_digest(bytes(row.verifier or b""), checked.verifier):
         return Declined(WrongCredentials(), object=checked.account, subject=checked.account)
     if row.state == State.UNVERIFIED:
         return Declined(NotVerified(), object=row.id, subject=row.id)
     if row.state != State.ACTIVE:
         return Declined(WrongCredentials(), object=row.id, subject=row.id)
+    if row.kind == model.Kind.TEAM and sign_on_required() and ctx.origin.channel != "terminal":
+        # whoever sits at the machine could turn the setting off as well
+        return Declined(SignOnRequired(), object=row.id, subject=row.id)
     if checked.fresh is not None:
         values = {"verifier": checked.fresh}
         tx.connection.execute(update(model.account).where(model.account.c.id == row.id).values(values))
-    if has_second_factor(tx.connection, row.id):
-        return Change(None, _challenge(tx, ctx, row.id), subject=row.id, details={"step": "password"})
-    device, known = _recognise(tx, ctx, row, request.device)
-    identifier, token = open_session(tx, ctx, row.id, second_factor=False)
-    return Change(
-        None, SignedIn(identifier, token=token, device=device), subject=row.id,
-        actor=_actor(row, identifier, ctx, False),
-        details={"step": "done", "rehashed": checked.fresh is not None, "known_browser": known},
-    )  # fmt: skip
+    if ways := ways_of(tx.connection, row.id):
+        return Change(None, challenge_for(tx, ctx, row.id, ways), subject=row.id, details={"step": "password"})
+    details: dict[str, Detail] = {"step": "done", "rehashed": checked.fresh is not None}
+    return open_for(tx, ctx, row, request.device, request.replaces, second_factor=False, details=details)
 
 
 @operation(
@@ -159,32 +189,67 @@ def sign_in(tx: Transaction, ctx: Context, request: SignIn, checked: CheckedPass
 )  # fmt: skip
 def sign_in_code(tx: Transaction, ctx: Context, request: SignInCode) -> Change[SignedIn] | Declined:
     """Finish signing in with a code of the second factor; a code works once, wrong ones are counted."""
-    row = tx.connection.execute(
-        select(model.challenge).where(model.challenge.c.digest == digest(request.challenge)).with_for_update()
-    ).one_or_none()
+    row = waiting_sign_in(tx, ctx, request.challenge)
+    if isinstance(row, Declined):
+        return row
+    how = codes.use_code(tx, ctx, row.account, request.code)
+    if how is None:
+        return count_wrong(tx, ctx, row, WrongCode(fields={"code": WrongCode.message}))
+    return finish_sign_in(tx, ctx, row, request.device, request.replaces, how)
+
+
+def waiting_sign_in(tx: Transaction, ctx: Context, challenge: str) -> Any:
+    """The locked row of a sign-in whose password was right, or Declined where it ended or others failed too often."""
+    wanted = select(model.challenge).where(model.challenge.c.digest == digest(challenge))
+    begun = tx.connection.execute(wanted).one_or_none()
+    if begun is not None:
+        hold_account(tx, begun.account)
+    row = tx.connection.execute(wanted.with_for_update()).one_or_none()
     if row is None or row.used_at is not None or row.expires_at <= ctx.now or row.tries >= TRIES:
         return Declined(ChallengeEnded(), subject=row.account if row else "", object=row.id if row else "")
     if _wrong_codes(tx, ctx, row.account) >= WRONG_CODES_AN_HOUR:
         # whoever gets here has the password: what they began ends, also the sign-ins that have not failed yet
         end_challenges(tx, ctx, row.account)
         return Declined(TooManyCodes(), object=row.id, subject=row.account)
-    mine = model.challenge.c.id == row.id
-    how = codes.use_code(tx, ctx, row.account, request.code)
-    if how is None:
-        tx.connection.execute(update(model.challenge).where(mine).values(tries=row.tries + 1))
-        if _wrong_codes(tx, ctx, row.account) == WRONG_CODES_AN_HOUR:
-            tx.outbox.add(SendLetter(letter="identity.codes_refused", account=row.account))
-        return Declined(WrongCode(fields={"code": WrongCode.message}), object=row.id, subject=row.account)
-    tx.connection.execute(update(model.challenge).where(mine).values(used_at=ctx.now))
+    return row
+
+
+def count_wrong(tx: Transaction, ctx: Context, row: Any, error: DomainError) -> Declined:
+    """One wrong try of the second factor more; at the last one a letter warns the owner."""
+    values = {"tries": row.tries + 1}
+    tx.connection.execute(update(model.challenge).where(model.challenge.c.id == row.id).values(values))
+    if _wrong_codes(tx, ctx, row.account) == WRONG_CODES_AN_HOUR:
+        tx.outbox.add(SendLetter(letter="identity.codes_refused", account=row.account))
+    return Declined(error, object=row.id, subject=row.account)
+
+
+def finish_sign_in(
+    tx: Transaction, ctx: Context, row: Any, device: str, replaces: str, how: str
+) -> Change[SignedIn] | Declined:  # fmt: skip
+    """Open the session of a sign-in whose second factor was right."""
+    used = update(model.challenge).where(model.challenge.c.id == row.id)
+    tx.connection.execute(used.values(used_at=ctx.now))
     account = account_by_id(tx, row.account)
     if account is None or account.state != State.ACTIVE:
         return Declined(ChallengeEnded(), object=row.id, subject=row.account)
-    device, known = _recognise(tx, ctx, account, request.device)
-    identifier, token = open_session(tx, ctx, row.account, second_factor=True)
+    return open_for(tx, ctx, account, device, replaces, second_factor=True, details={"by": how})
+
+
+def open_for(
+    tx: Transaction, ctx: Context, row: Any, device: str, replaces: str, *, second_factor: bool,
+    details: Mapping[str, Detail],
+) -> Change[SignedIn]:  # fmt: skip
+    """A session for the account in `row` in place of the one that this browser had, and the browser known from now
+    on."""
+    if second_factor:
+        found_a_factor(tx, ctx, row.id)
+    replaced = replace_session(tx, ctx, replaces)
+    identifier, token = open_session(tx, ctx, row.id, second_factor=second_factor)
+    device, known = _recognise(tx, ctx, row, device, identifier)
     return Change(
-        None, SignedIn(identifier, token=token, device=device), subject=row.account,
-        details={"by": how, "known_browser": known},
-        actor=_actor(account, identifier, ctx, True),
+        None, SignedIn(identifier, token=token, device=device), subject=row.id,
+        details={**details, "known_browser": known, "replaced": replaced},
+        actor=_actor(row, identifier, ctx, second_factor),
     )  # fmt: skip
 
 
@@ -205,7 +270,7 @@ def touch_session(tx: Transaction, ctx: Context, request: TouchSession) -> Chang
 
 @operation(
     "identity.confirm_it_is_me", by=OWN, idempotent=False, prepare=Prepared(check_own_password, "bcrypt"),
-    limits=[Limit(10, 900, "actor")],
+    limits=[Limit(10, 900, "actor"), GrowingLimit(FREE, WAITS, QUIET, "session", _session)],
 )  # fmt: skip
 def confirm_it_is_me(
     tx: Transaction, ctx: Context, request: ConfirmItIsMe, checked: CheckedPassword
@@ -220,19 +285,24 @@ def confirm_it_is_me(
     if factor and codes.use_code(tx, ctx, ctx.actor.id, request.code) is None:
         return Declined(WrongCode(fields={"code": WrongCode.message}))
     session = getattr(ctx.actor, "session", "")
+    if factor:
+        found_a_factor(tx, ctx, ctx.actor.id)
     token = renew_session(tx, ctx, session, second_factor=factor)
     return Change(None, SignedIn(session, token=token))
 
 
-def _recognise(tx: Transaction, ctx: Context, row: Any, device: str) -> tuple[str, bool]:
-    """The browser's cookie and whether the account knew it; a letter tells of one that it did not know."""
+def _recognise(tx: Transaction, ctx: Context, row: Any, device: str, session: str) -> tuple[str, bool]:
+    """The browser's cookie and whether the account knew it; a letter tells of one that it did not know.
+
+    Who signed in before the password was replaced may be why it was: they are known no more."""
     email = open_row(tx, model.account, row)["email"]
-    if device_of(tx.keys, email, device):
+    nonce = device_of(tx.keys, email, device)
+    if nonce and not made_before(nonce, row.password_at):
         return device, True
-    used = select(model.session.c.id).where(model.session.c.account == row.id).limit(1)
-    if tx.connection.execute(used).first() is not None:
-        tx.outbox.add(SendLetter(letter="identity.new_device", account=row.id))
-    return new_device(tx.keys, ctx.random, email), False
+    others = (model.session.c.account == row.id, model.session.c.id != session)
+    if tx.connection.execute(select(model.session.c.id).where(*others).limit(1)).first() is not None:
+        tx.outbox.add(SendLetter(letter="identity.new_device", account=row.id, values={"session": session}))
+    return new_device(tx.keys, ctx.random, email, now=ctx.now), False
 
 
 def _wrong_codes(tx: Transaction, ctx: Context, account: str) -> int:
@@ -242,13 +312,13 @@ def _wrong_codes(tx: Transaction, ctx: Context, account: str) -> int:
     return int(tx.connection.execute(total.where(model.challenge.c.account == account, begun)).scalar_one())
 
 
-def _challenge(tx: Transaction, ctx: Context, account: str) -> SignedIn:
+def challenge_for(tx: Transaction, ctx: Context, account: str, ways: tuple[str, ...]) -> SignedIn:
     token, identifier = new_token(ctx.random), ctx.ids.new("chl")
     values = {
         "id": identifier, "account": account, "digest": digest(token), "expires_at": ctx.now + rules().code, "tries": 0,
     }  # fmt: skip
     tx.connection.execute(model.challenge.insert().values(values))
-    return SignedIn(identifier, challenge=token)
+    return SignedIn(identifier, challenge=token, ways=ways)
 
 
 def _check(pepper: bytes, password: str, account: str, verifier: bytes) -> CheckedPassword:

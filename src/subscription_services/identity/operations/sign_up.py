@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, select, update
 
 from subscription_services.identity import model, passwords
+from subscription_services.identity.addresses import kept_for
+from subscription_services.identity.breaches import FOUND, look_up
 from subscription_services.identity.configured import rules
 from subscription_services.identity.errors import (
     AddressTaken,
@@ -20,12 +23,13 @@ from subscription_services.identity.errors import (
     WeakPassword,
 )
 from subscription_services.identity.fields import Device, Email, Id, Name, Secret, Token, clean_email, clean_name
-from subscription_services.identity.known import BEGUN, device_of, new_device
+from subscription_services.identity.known import BEGUN, LETTERS_AN_HOUR, device_of, new_device
 from subscription_services.identity.model import Kind, Purpose, State
 from subscription_services.identity.queries import account_by_email, account_by_id, email_index
-from subscription_services.identity.sessions import end_challenges, end_sessions
+from subscription_services.identity.sessions import end_challenges, end_factors, end_sessions
 from subscription_services.identity.tokens import digest, new_token
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.events import Detail
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Public, SystemOnly, operation
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
@@ -90,6 +94,7 @@ class IssuedLink(msgspec.Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class HashedPassword:
     verifier: bytes
+    looked: Mapping[str, Detail]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,46 +109,61 @@ class Beginner:
 def hash_password(reading: Reading, ctx: Context, request: SignUp | CreateProbe) -> HashedPassword:
     """Refuse a weak password; hash a good one, in the pool of bcrypt. Raises WeakPassword, BadAddress."""
     email = clean_email(request.email)
-    check_strength(request.password, request.name, email)
+    looked = check_strength(request.password, request.name, email, ask=isinstance(request, SignUp))
     with reading() as tx:
         pepper = tx.keys.secret("identity.password", 48)
-    return HashedPassword(passwords.make_verifier(pepper, request.password, rules().cost))
+    return HashedPassword(passwords.make_verifier(pepper, request.password, rules().cost), looked)
 
 
-def check_strength(password: str, *known: str, field: str = "password") -> None:
-    """Raises WeakPassword with the reason beside the field."""
-    if reason := passwords.weakness(password, *known):
-        raise WeakPassword(reason, fields={field: reason})
+def check_strength(password: str, *known: str, field: str = "password", ask: bool = True) -> dict[str, Detail]:
+    """What the event should say of the look among breached passwords. Raises WeakPassword, the reason beside the field.
+
+    For `prepare` only: it may ask over the network, where the operator switched that on."""
+    reason, url = passwords.weakness(password, *known), rules().breach_range_url if ask else ""
+    strength, found = passwords.strength(password, *known), look_up(url, password) if url and not reason else ""
+    if found == FOUND:
+        strength = passwords.Strength(0, ())
+        reason = "This password is on a public list of stolen ones. Choose another, and change it wherever you use it."
+    if reason:
+        raise WeakPassword(reason, fields={field: reason}, strength=strength)
+    return {"breach_list": found} if found else {}
 
 
 @operation(
     "identity.sign_up", by=[Public(STRANGERS)], prepare=Prepared(hash_password, "bcrypt"),
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email"), Limit(2000, 3600, "all")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR, Limit(2000, 3600, "all")],
 )  # fmt: skip
 def sign_up(tx: Transaction, ctx: Context, request: SignUp, hashed: HashedPassword) -> Change[Accepted]:
     """Begin an account; the answer is the same when the address has one, whose owner gets a letter that says so."""
     address = clean_email(request.email)
     found = account_by_email(tx, address)
     answer = Accepted(browser=new_device(tx.keys, ctx.random, address, BEGUN))
-    if found is not None and found.state != State.UNVERIFIED:
-        tx.outbox.add(SendLetter(letter="identity.already_registered", account=found.id))
-        return Change(None, answer, object=found.id, subject=found.id, details={"known": True})
-    if found is not None:
-        # nobody has proved this address yet: the newest attempt counts and earlier links end
-        update_row(tx, model.account, {"id": found.id}, {"name": clean_name(request.name), "verifier": hashed.verifier})
-        identifier = str(found.id)
-        end_links(tx, ctx, identifier, Purpose.VERIFY)
-    else:
-        identifier = add_account(
-            tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier
-        )
-    tx.outbox.add(SendLetter(letter="identity.verify_address", account=identifier))
-    return Change(None, answer, object=identifier, subject=identifier)
+    if (kept := kept_for(tx, ctx, address)) is not None and found is None:
+        # somebody may still take this address back
+        tx.outbox.add(SendLetter(letter="identity.address_kept", account=kept.account, values={"change": kept.id}))
+        facts = {"known": True, **hashed.looked}
+        return Change(None, answer, object=kept.account, subject=kept.account, details=facts)
+    # the same statements, seals and keys for any address, so that neither time nor load tells which it is: where the
+    # address has an account, nothing is inserted (and a key stays unused); where that was proved, nothing is updated
+    fresh = add_account(
+        tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.UNVERIFIED, hashed.verifier, if_free=True
+    )
+    identifier = fresh if found is None else str(found.id)
+    known = found is not None and found.state != State.UNVERIFIED
+    # nobody has proved this address yet: the newest attempt counts and earlier links end
+    unproved = fresh if known else identifier
+    changes = {"name": clean_name(request.name) or address, "verifier": hashed.verifier}
+    update_row(tx, model.account, {"id": unproved}, changes, model.account.c.state == State.UNVERIFIED)
+    end_links(tx, ctx, unproved, Purpose.VERIFY)
+    letter = "identity.already_registered" if known else "identity.verify_address"
+    tx.outbox.add(SendLetter(letter=letter, account=identifier))
+    details: dict[str, Detail] = {"known": True} if known else {}
+    return Change(None, answer, object=identifier, subject=identifier, details={**details, **hashed.looked})
 
 
 @operation(
     "identity.resend_verification", by=[Public(STRANGERS)],
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR],
 )  # fmt: skip
 def resend_verification(tx: Transaction, ctx: Context, request: ResendVerification) -> Change[Accepted]:
     """Send a new link to an address that is not verified yet; the answer is the same for any address."""
@@ -228,8 +248,7 @@ def _renew_probe(tx: Transaction, ctx: Context, found: Row[Any], hashed: HashedP
     tx.connection.execute(update(model.account).where(model.account.c.id == found.id).values(verifier=hashed.verifier))
     end_sessions(tx, ctx, found.id, "probe renewed")
     end_challenges(tx, ctx, found.id)
-    for table in (model.recovery_code, model.totp):
-        tx.connection.execute(delete(table).where(table.c.account == found.id))
+    end_factors(tx, found.id)
     return Change(None, Verified(found.id), subject=found.id)
 
 
@@ -238,14 +257,16 @@ def write_to(tx: Transaction, email: str, state: State, letter: str) -> Change[A
     found = account_by_email(tx, clean_email(email))
     identifier = str(found.id) if found is not None and found.state == state else ""
     tx.outbox.add(SendLetter(letter=letter, account=identifier or NOBODY))
-    return Change(None, Accepted(), object=identifier, subject=identifier)
+    return Change(None, Accepted(), object=identifier, subject=identifier, by_stranger=True)
 
 
 def add_account(
     tx: Transaction, ctx: Context, email: str, name: str, kind: Kind, state: State, verifier: bytes | None,
-    *, probe: bool = False,
+    *, probe: bool = False, if_free: bool = False,
 ) -> str:  # fmt: skip
-    """Insert an account with a key of its own. Returns its id. Raises BadAddress."""
+    """Insert an account with a key of its own; `if_free` only where the address is. Returns its id.
+
+    Raises BadAddress."""
     identifier = ctx.ids.new("acc")
     address = clean_email(email)
     tx.keys.ensure_subject(identifier)
@@ -256,6 +277,7 @@ def add_account(
             "email_index": email_index(tx.keys, address), "verifier": verifier, "probe": probe,
             "created_at": ctx.now, "verified_at": ctx.now if state == State.ACTIVE else None,
         },
+        unless="email_index" if if_free else "",
     )  # fmt: skip
     return identifier
 

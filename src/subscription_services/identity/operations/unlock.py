@@ -7,7 +7,7 @@ import msgspec
 from subscription_services.identity import model
 from subscription_services.identity.errors import LinkInvalid
 from subscription_services.identity.fields import Email, Token
-from subscription_services.identity.known import new_device
+from subscription_services.identity.known import LETTERS_AN_HOUR, new_device
 from subscription_services.identity.model import Purpose, State
 from subscription_services.identity.queries import account_by_id
 from subscription_services.kernel.context import Context
@@ -35,7 +35,7 @@ class Unlocked(msgspec.Struct, frozen=True):
 
 @operation(
     "identity.ask_unlock", by=[Public("whoever is locked out cannot sign in")],
-    limits=[Limit(20, 3600, "address"), Limit(5, 3600, "email"), Limit(2000, 3600, "all")],
+    limits=[Limit(20, 3600, "address"), LETTERS_AN_HOUR, Limit(2000, 3600, "all")],
 )  # fmt: skip
 def ask_unlock(tx: Transaction, ctx: Context, request: AskUnlock) -> Change[Accepted]:
     """Send a link that lifts the lock; answer and work are the same for any address."""
@@ -52,4 +52,4 @@ def unlock(tx: Transaction, ctx: Context, request: Unlock) -> Change[Unlocked]:
     if row is None or row.state != State.ACTIVE:
         raise LinkInvalid()
     email = open_row(tx, model.account, row)["email"]
-    return Change(None, Unlocked(identifier, new_device(tx.keys, ctx.random, email)), subject=identifier)
+    return Change(None, Unlocked(identifier, new_device(tx.keys, ctx.random, email, now=ctx.now)), subject=identifier)

@@ -11,6 +11,7 @@ from subscription_services.identity.model import Held
 from subscription_services.identity.operations import binding as ops
 from subscription_services.identity.operations.binding import Proven
 from subscription_services.kernel.actors import System
+from subscription_services.kernel.errors import TooMany, Unavailable
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.perform import perform
 from subscription_services.web.attempts import performing
@@ -98,10 +99,14 @@ async def show_renew(call: Call) -> Response:
 
 async def _perform(call: Call, operation: Operation, request: msgspec.Struct) -> Proven:
     performing(call.request)
-    found: Proven = await perform(
-        call.site.kernel, operation, _BROWSER, request, origin=call.origin,
-        correlation_id=call.request.scope.get("state", {}).get("request_id") or None,
-    )  # fmt: skip
+    try:
+        found: Proven = await perform(
+            call.site.kernel, operation, _BROWSER, request, origin=call.origin,
+            correlation_id=call.request.scope.get("state", {}).get("request_id") or None,
+        )  # fmt: skip
+    except TooMany as error:
+        # a 4xx would make the browser forget its session for good; this only says "later"
+        raise Unavailable() from error
     return found
 
 

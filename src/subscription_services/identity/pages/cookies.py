@@ -6,11 +6,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from subscription_services.identity.configured import rules
+from subscription_services.identity.sign_on import FLOW
 
 SESSION_COOKIE = "__Host-session"
 CHALLENGE_COOKIE = "__Host-challenge"
 BEGINNER_COOKIE = "__Host-sign-up"
 DEVICE_COOKIE = "__Host-device"
+FLOW_COOKIE = "__Host-sign-on"
 DEVICE_PROOF = "__Host-bound"
 SCRIPT_PROOF = "__Host-key"
 ATTRIBUTES = "Path=/; Secure; HttpOnly; SameSite=Lax"
@@ -23,6 +25,11 @@ def keep_session(response: Response, token: str) -> None:
     """Sign the browser in until it is closed or the session ends; a sign-in that waited for a code is over."""
     response.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="lax")
     response.delete_cookie(CHALLENGE_COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+
+
+def session_of(request: Request) -> str:
+    """The session that this browser has, whether or not it is good, or nothing."""
+    return request.cookies.get(SESSION_COOKIE, "")[:100]
 
 
 def keep_challenge(response: Response, challenge: str) -> None:
@@ -56,6 +63,21 @@ def keep_beginner(response: Response, browser: str) -> None:
 def beginner_of(request: Request) -> str:
     """What this browser kept of beginning an account, or nothing."""
     return request.cookies.get(BEGINNER_COOKIE, "")[:200]
+
+
+def keep_flow(response: Response, flow: str) -> None:
+    """Remember that this browser is on its way through the provider; it comes back by a link from there, hence Lax."""
+    seconds = int(FLOW.total_seconds())
+    response.set_cookie(FLOW_COOKIE, flow, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def flow_of(request: Request) -> str:
+    """What this browser kept on its way to the provider, or nothing."""
+    return request.cookies.get(FLOW_COOKIE, "")[:3000]
+
+
+def forget_flow(response: Response) -> None:
+    response.delete_cookie(FLOW_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def challenge_of(request: Request) -> str:

@@ -6,14 +6,17 @@ from starlette.responses import Response
 
 from subscription_services.identity.errors import LinkInvalid
 from subscription_services.identity.operations import reset as ops
-from subscription_services.identity.passwords import SHORTEST
+from subscription_services.identity.passwords import SHORTEST, Strength
 from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
 
+from .account import strength_of
+from .cookies import keep_device
 from .sign_up import LINK_ERRORS
 
 RESET = notices.declare("password-reset", "success", "Your new password is set. Sign in with it.")
@@ -46,16 +49,23 @@ async def show_reset(call: Call) -> Response:
 async def reset(call: Call) -> Response:
     """Set the new password."""
     token = (await call.fields()).get("token", "")
-    done = await call.submit(ops.reset_password, secrets={"password"}, labels={"password": "a password"})
+    done = await call.submit(ops.reset_password, secrets={"password"}, labels=table({"password": "a password"}))
     if isinstance(done.error, LINK_ERRORS):
         return _problem(call, done.error)
     if done.form is not None:
-        return _form(call, done.form, token, done.status) if 20 <= len(token) <= 100 else _problem(call, LinkInvalid())
-    return call.go("/sign-in", RESET)
+        strength = strength_of(done.error)
+        return (
+            _form(call, done.form, token, done.status, strength)
+            if 20 <= len(token) <= 100
+            else _problem(call, LinkInvalid())
+        )
+    response = call.go("/sign-in", RESET)
+    keep_device(response, done.answer.device)
+    return response
 
 
-def _form(call: Call, form: FormState, token: str, status: int = 200) -> Response:
-    return call.render("identity/reset.html", status, form=form, token=token, shortest=SHORTEST)
+def _form(call: Call, form: FormState, token: str, status: int = 200, strength: Strength | None = None) -> Response:
+    return call.render("identity/reset.html", status, form=form, token=token, shortest=SHORTEST, strength=strength)
 
 
 def _problem(call: Call, error: DomainError) -> Response:

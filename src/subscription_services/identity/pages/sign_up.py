@@ -9,12 +9,14 @@ from subscription_services.identity.operations import sign_up as ops
 from subscription_services.identity.passwords import SHORTEST
 from subscription_services.kernel.actors import Anonymous
 from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
 from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
 
+from .account import strength_of
 from .cookies import beginner_of, keep_beginner
 
 VERIFIED = notices.declare("address-verified", "success", "Your address is confirmed. Sign in to begin.")
@@ -22,7 +24,7 @@ SENT_AGAIN = notices.declare(
     "letter-sent-again", "success", "If the address waits for confirmation, a new letter is on its way to it."
 )
 LINK_ERRORS = (LinkInvalid, LinkExpired, LinkUsed)
-_LABELS = {"name": "your name", "email": "your e-mail address", "password": "a password"}
+_LABELS = table({"name": "your name", "email": "your e-mail address", "password": "a password"})
 
 
 async def show_sign_up(call: Call) -> Response:
@@ -36,7 +38,9 @@ async def sign_up(call: Call) -> Response:
     """Begin an account."""
     done = await call.submit(ops.sign_up, secrets={"password"}, labels=_LABELS)
     if done.form is not None:
-        return call.render("identity/sign_up.html", done.status, form=done.form, shortest=SHORTEST)
+        return call.render(
+            "identity/sign_up.html", done.status, form=done.form, shortest=SHORTEST, strength=strength_of(done.error)
+        )
     response = call.go("/sign-up/sent")
     keep_beginner(response, done.answer.browser)
     return response

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.errors import NotFound, Refusal
+from subscription_services.kernel.words import as_words, counted, joined, words
 from subscription_services.keys.operations import backup, rotation
 from subscription_services.keys.operations.backup import BackupList
 from subscription_services.keys.states import CallerUse, KekVersion, KeyStates, PurposeState, Rewrapping
@@ -91,7 +92,7 @@ async def show_progress(call: Call) -> Response:
     state: dict[str, str | int] = {"next": f"{PURPOSES}/{row.purpose}"}
     if row.moving and row.rewrapping:
         whole = row.rewrapping.moved + row.rewrapping.left
-        state = {"message": row.moving, "value": row.rewrapping.moved, "max": whole}
+        state = {"message": call.said(row.moving), "value": row.rewrapping.moved, "max": whole}
     body = msgspec.json.encode(state)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -148,10 +149,11 @@ def purpose_row(found: PurposeState) -> PurposeRow:
     moving = ""
     if found.rewrapping and found.rewrapping.finished_at is None:
         whole = found.rewrapping.moved + found.rewrapping.left
-        moving = (
-            f"Wrapping data keys of {found.purpose} under version {found.rewrapping.version}: "
-            f"{count(found.rewrapping.moved)} of {count(whole)}"
-        )
+        moving = words(
+            "Wrapping data keys of %(purpose)s under version %(version)s: %(moved)s of %(whole)s",
+            purpose=found.purpose, version=found.rewrapping.version, moved=count(found.rewrapping.moved),
+            whole=count(whole),
+        )  # fmt: skip
     return PurposeRow(
         found.purpose, found.versions, newest, total, total - newest.data_keys, found.rotation_due, found.rewrapping,
         moving,
@@ -177,16 +179,23 @@ def warnings(found: KeyStates, copies: BackupList | None, now: datetime) -> list
     """What somebody should look at."""
     said = []
     if found.journal.oldest_at and now - found.journal.oldest_at > LATE:
-        text = f"{count(found.journal.waiting)} accesses to keys wait to come into the log. Are the workers running?"
-        said.append(Warning("The journal of key accesses is not taken up", text))
+        text = words(
+            "%(number)s accesses to keys wait to come into the log. Are the workers running?",
+            number=count(found.journal.waiting),
+        )
+        said.append(Warning(words("The journal of key accesses is not taken up"), text))
     late = [
         item.purpose for item in found.purposes if item.rotation_due and now - item.rotation_due > timedelta(days=1)
     ]
     if late:
-        said.append(Warning("A rotation is overdue", f"The schedule did not rotate {', '.join(late)}."))
+        said.append(
+            Warning(
+                words("A rotation is overdue"), words("The schedule did not rotate %(keys)s.", keys=", ".join(late))
+            )
+        )
     if copies and now - copies.due_at > LATE:
-        text = "The last one is too old. Is there room where backups go, and are the workers running?"
-        said.append(Warning("A backup of the keys is overdue", text))
+        text = words("The last one is too old. Is there room where backups go, and are the workers running?")
+        said.append(Warning(words("A backup of the keys is overdue"), text))
     return said
 
 
@@ -207,13 +216,18 @@ def size(number: int) -> str:
 
 
 def _what(use: CallerUse) -> str:
-    thing = f"{use.kind.value} key" if use.kind else "key service"
-    return f"{use.verb.value.capitalize()}, {thing}{f' {use.purpose}' if use.purpose else ''}"
+    verb, kind, purpose = as_words(use.verb.value.capitalize()), use.kind.value if use.kind else "", use.purpose
+    if not kind:
+        service = words("%(verb)s, key service", verb=verb)
+        return words("%(what)s %(purpose)s", what=service, purpose=purpose) if purpose else service
+    if not purpose:
+        return words("%(verb)s, %(kind)s key", verb=verb, kind=kind)
+    return words("%(verb)s, %(kind)s key %(purpose)s", verb=verb, kind=kind, purpose=purpose)
 
 
 def _how_often(use: CallerUse) -> str:
-    times = "once" if use.count == 1 else f"{count(use.count)} times"
-    return times + (f", {count(use.refused)} refused" if use.refused else "")
+    times = counted("once", "%(number)s times", use.count, number=count(use.count))
+    return joined(times, words("%(number)s refused", number=count(use.refused)) if use.refused else "")
 
 
 def may(call: Call, operation: object) -> bool:

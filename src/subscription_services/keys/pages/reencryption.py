@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.words import table, words
 from subscription_services.keys.operations import reencryption
 from subscription_services.keys.operations.reencryption import Reencryption, Reencryptions
 from subscription_services.keys.tables import Phase
@@ -22,7 +23,7 @@ BASE = f"{PAGE}/re-encryption"
 STARTED = notices.declare(
     "keys-reencrypting", "success", "It has started. New values are sealed under new keys already."
 )
-LABELS = {"subject": "an account", "purpose": "a purpose"}
+LABELS = table({"subject": "an account", "purpose": "a purpose"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ async def show_progress(call: Call) -> Response:
     if item is None:
         raise NotFound()
     row = row_of(item)
-    state: dict[str, str | int] = {"message": row.says, "value": row.value, "max": row.most}
+    state: dict[str, str | int] = {"message": call.said(row.says), "value": row.value, "max": row.most}
     body = msgspec.json.encode({"next": BASE} if item.finished_at else state)
     return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -71,15 +72,20 @@ def row_of(item: Reencryption) -> Row:
     most = 2 * item.places + 2
     match item.phase:
         case Phase.RENEWING:
-            return Row(item, f"Making new data keys: {count(item.renewed)}", 0, most)
+            return Row(item, words("Making new data keys: %(number)s", number=count(item.renewed)), 0, most)
         case Phase.SEALING:
             walk, place = max(item.turn, 1), max(item.place, 1)
-            says = f"Sealing anew: table {place} of {item.places}, walk {walk} of 2"
+            says = words(
+                "Sealing anew: table %(place)s of %(places)s, walk %(walk)s of 2",
+                place=place,
+                places=item.places,
+                walk=walk,
+            )
             return Row(item, says, 1 + (walk - 1) * item.places + place - 1, most)
         case Phase.CLOSING:
-            return Row(item, f"Closing the old data keys: {count(item.closed)}", most - 1, most)
+            return Row(item, words("Closing the old data keys: %(number)s", number=count(item.closed)), most - 1, most)
         case Phase.DONE:
-            return Row(item, "Done", most, most)
+            return Row(item, words("Done"), most, most)
 
 
 async def _page(call: Call, form: FormState, status: int = 200) -> Response:

@@ -13,14 +13,15 @@ function smallButton(label) {
 
 for (const holder of all("[data-password]")) {
   const input = holder.querySelector("input");
-  const button = smallButton("Show");
+  const { show, hide, showLong, hideLong } = holder.dataset; // in the language of the page
+  const button = smallButton(show);
   button.setAttribute("aria-controls", input.id);
-  button.setAttribute("aria-label", "Show password");
+  button.setAttribute("aria-label", showLong);
   button.addEventListener("click", () => {
     const shown = input.type === "text";
     input.type = shown ? "password" : "text";
-    button.textContent = shown ? "Show" : "Hide";
-    button.setAttribute("aria-label", shown ? "Show password" : "Hide password");
+    button.textContent = shown ? show : hide;
+    button.setAttribute("aria-label", shown ? showLong : hideLong);
   });
   input.form?.addEventListener("submit", () => { input.type = "password"; });
   holder.append(button);
@@ -28,12 +29,13 @@ for (const holder of all("[data-password]")) {
 
 for (const holder of all("[data-copy]")) {
   if (!navigator.clipboard) break;
-  const button = smallButton("Copy");
+  const { copy, copied } = holder.dataset;
+  const button = smallButton(copy);
   button.setAttribute("aria-live", "polite");
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(holder.querySelector("code").textContent);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+    button.textContent = copied;
+    setTimeout(() => { button.textContent = copy; }, 2000);
   });
   holder.append(button);
 }

@@ -3,8 +3,13 @@
 "use strict";
 
 (() => {
-  const { csrf, held, back } = document.currentScript.dataset;
-  const again = document.getElementById("renew");
+  const { csrf, held, back, resend } = document.currentScript.dataset;
+  // this page came because the server wants to see the key now, whenever it was shown last
+  const urgent = back !== undefined || resend !== undefined;
+  const show = (name, shown) => {
+    const place = document.getElementById(name);
+    if (place) place.hidden = !shown;
+  };
 
   const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)))
     .replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
@@ -48,7 +53,7 @@
 
   async function prove() {
     const due = await load("due");
-    if (!back && due && due.held === held && Date.now() < due.at) return due.at - Date.now();
+    if (!urgent && due && due.held === held && Date.now() < due.at) return due.at - Date.now();
     let said = await ask({});
     if (said.step === "challenge") {
       const make = () => crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign"]);
@@ -59,13 +64,19 @@
     }
     const done = said.step === "bound" || said.step === "renewed";
     if (back) return done ? location.replace(back) : lost();
+    if (resend !== undefined && said.step === "later") return 5000;
+    if (resend !== undefined && !done) return lost();
+    show("checking", false);
+    show("ready", done);
     const wait = done ? said.seconds * 1000 : 60000;
     await keep("due", { at: Date.now() + wait, held: done ? "script" : held });
     return said.step === "refused" ? undefined : wait;
   }
 
   function lost() {
-    if (again) again.hidden = false;
+    show("checking", false);
+    show("ready", false);
+    show("renew", true);
   }
 
   let timer;
