@@ -23,6 +23,7 @@ from subscription_services import (
     subscriptions,
     trust,
 )
+from subscription_services.approving import PasskeySignatures
 from subscription_services.edge.certificate import CertificateFiles, local_certificate
 from subscription_services.jobs import DatabaseOutbox, JobKind, JobKinds, Schedule, tidy
 from subscription_services.kernel.actors import System
@@ -170,6 +171,7 @@ def _assemble(
     identity.configure(settings.of(identity.IdentitySettings), sandbox=house.sandbox, public_url=house.public_url)
     identity.configure_place(house.public_url, PRODUCT)
     access.configure(settings.of(access.AccessSettings))
+    access.sign_with(PasskeySignatures())
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(

@@ -46,6 +46,7 @@ from subscription_services.access.operations.tasks import AskTask, EndTask, List
 from subscription_services.access.programs import resolve_token
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, TeamMember
+from subscription_services.kernel.errors import NotFound
 from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
@@ -144,7 +145,10 @@ def _ask(world: World, asker: TeamMember) -> Act:
 def _approve(world: World, approver: TeamMember) -> Act:
     identifier = _asked(world, world.team(Role.ADMINISTRATOR))
     shown = world.do("access.approval_request", world.team(Role.SECURITY), OneRequest(identifier)).words.digest
-    return approver, Approve(identifier, shown)
+    try:
+        return approver, approving.read(world, approver, identifier)
+    except NotFound:
+        return approver, Approve(identifier, shown)
 
 
 def _task(world: World, asker: TeamMember | None = None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,17 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from subscription_services.access import model, service_account_of
-from subscription_services.access.errors import AlreadyLeft, LastAdministrator, NotATeamMember
+from subscription_services.access import elevations_of, model, service_account_of
+from subscription_services.access.approval_model import approval
+from subscription_services.access.errors import AlreadyLeft, LastAdministrator, NotATeamMember, RequestEnded
+from subscription_services.access.operations.approvals import OneRequest
 from subscription_services.access.operations.leavers import DeactivateLeaver, deactivate_leaver
+from subscription_services.access.operations.log_exports import ExportUnmasked
+from subscription_services.access.operations.log_exports import export_log_unmasked as EXPORT
 from subscription_services.access.operations.people import GrantRole, Invite, MyPermissions, People
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
+from subscription_services.access.operations.tasks import AskTask, OneTask
+from subscription_services.access.tasks import About, State
 from subscription_services.identity import model as identity
 from subscription_services.identity.errors import LinkUsed, WrongCredentials
 from subscription_services.identity.model import Purpose
@@ -26,11 +31,18 @@ from subscription_services.identity.operations.sign_in import SignIn, SignInCode
 from subscription_services.identity.operations.sign_up import IssueLink
 from subscription_services.kernel.actors import Anonymous, Role, System, TeamMember
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.errors import DomainError, NotFound, NotSignedIn, Refusal, StepUpNeeded
+from subscription_services.kernel.errors import (
+    ApprovalNeeded,
+    DomainError,
+    NotFound,
+    NotSignedIn,
+    Refusal,
+    StepUpNeeded,
+)
 from subscription_services.kernel.operations import Change, Prepared, operation
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.transaction import Reading, Transaction
-from subscription_services.testing import World
+from subscription_services.testing import World, approving
 from subscription_services.testing.people import PASSWORD
 
 STRANGER = Anonymous()
@@ -147,16 +159,39 @@ def test_only_the_team_and_only_once_and_after_a_fresh_sign_in(world: World) -> 
 
 def test_what_a_leaver_approved_counts_no_more(world: World) -> None:
     boss, leaver, asker = world.team(Role.ADMINISTRATOR), world.team(Role.SECURITY), world.team(Role.SECURITY)
-    now = world.clock()
-    row = {
-        "id": "apr_" + "0" * 32, "digest": b"x" * 32, "operation": "access.export_log_unmasked",
-        "requester": asker.id, "approver": leaver.id, "given_at": now, "expires_at": now + timedelta(hours=1),
-    }  # fmt: skip
-    world.write(lambda connection: connection.execute(model.approval.insert(), row))
+    made = approving.ask(world, asker, EXPORT.name, ExportUnmasked(reason="case 7"))
+    assert not world.do("access.approval_request", asker, OneRequest(made.id)).approvals
+    approving.approve(world, leaver, made.id)
     world.clock.advance(minutes=1)
-    leave(world, boss, leaver)
+    assert leave(world, boss, leaver).approvals == 1
     with world.house.store.reading() as connection:
-        assert connection.execute(select(model.approval.c.expires_at)).scalar_one() == world.clock()
+        assert connection.execute(select(approval.c.expires_at)).scalar_one() == world.clock()
+    with pytest.raises(ApprovalNeeded):
+        world.do(EXPORT, asker, ExportUnmasked(reason="case 7"))
+    # somebody who is still there can approve the same request instead
+    approving.approve(world, world.team(Role.SECURITY), made.id)
+    world.do(EXPORT, asker, ExportUnmasked(reason="case 7"))
+
+
+def test_what_a_leaver_asked_for_and_was_lent_ends(world: World) -> None:
+    boss, leaver, other = world.team(Role.ADMINISTRATOR), world.team(Role.SECURITY), world.team(Role.ADMINISTRATOR)
+    made = approving.ask(world, leaver, EXPORT.name, ExportUnmasked(reason="case 7"))
+    approving.approve(world, other, made.id)
+    lent, waiting = (
+        world.do("access.ask_task", leaver, AskTask("Case 7", About.OTHER, "", Role.BILLING, 60)).id for _ in "ab"
+    )
+    world.do("access.grant_task", other, OneTask(lent))
+    left = leave(world, boss, leaver)
+    assert (left.requests, left.tasks, left.approvals) == (1, 2, 0)
+    assert world.do("access.approval_request", other, OneRequest(made.id)).outcome == "withdrawn"
+    states = {item: world.do("access.task_record", other, OneTask(item)).task.state for item in (lent, waiting)}
+    assert states == {lent: State.REVOKED, waiting: State.REFUSED}
+    with world.house.store.reading() as connection:
+        assert elevations_of(connection, world.house.ring.for_caller("access"), leaver.id, world.clock()) == ()
+    with pytest.raises(RequestEnded):
+        approving.approve(world, world.team(Role.SECURITY), made.id)
+    recorded = world.events("access.deactivate_leaver")[-1].details
+    assert {"tasks": 2, "requests": 1, "approvals": 0}.items() <= recorded.items()
 
 
 class Slow(msgspec.Struct, frozen=True):

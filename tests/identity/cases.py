@@ -48,9 +48,9 @@ from subscription_services.identity.operations.unlock import AskUnlock, Unlock
 from subscription_services.identity.sign_on import configure_sign_on, new_flow, sign_on
 from subscription_services.kernel.actors import Anonymous, Role, Subscriber, System
 from subscription_services.testing import Case, World
+from subscription_services.testing.authenticator import Authenticator
 from subscription_services.testing.cases import Act
 from subscription_services.testing.people import PASSWORD
-from tests.identity.authenticator import Authenticator
 from tests.identity.keyed import BROWSER, Key, offered, page_session
 from tests.identity.keyholder import again, alone, begun, password_right, register, second, with_passkey
 from tests.identity.provider import CLIENT, SECRET, lasting

@@ -19,9 +19,8 @@ from subscription_services.identity.operations.sign_in import SignIn
 from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Anonymous, Subscriber, TeamMember
 from subscription_services.testing import World
+from subscription_services.testing.authenticator import Authenticator
 from subscription_services.testing.people import PASSWORD
-
-from .authenticator import Authenticator
 
 KEYS = "keys@example.org"
 STRANGER = Anonymous()

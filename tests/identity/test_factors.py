@@ -24,9 +24,9 @@ from subscription_services.kernel.actors import Role, Subscriber, TeamMember
 from subscription_services.kernel.errors import DomainError, StepUpNeeded
 from subscription_services.kernel.perform import perform
 from subscription_services.testing import World
+from subscription_services.testing.authenticator import Authenticator
 from subscription_services.testing.people import PASSWORD
 
-from .authenticator import Authenticator
 from .cases import with_totp
 from .keyholder import KEYS, STRANGER, letters, password_right, register, with_passkey
 

@@ -10,9 +10,9 @@ import pytest
 
 from subscription_services.kernel.actors import Role
 from subscription_services.testing import World
+from subscription_services.testing.authenticator import Authenticator
 from subscription_services.testing.people import PASSWORD
 
-from .authenticator import Authenticator
 from .browsing import Browser, codes_on, words_of
 from .cases import with_totp
 from .keyholder import KEYS, register, with_passkey

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from subscription_services.identity import Known, RelyingParty, read_answer, verify_assertion
 from subscription_services.identity.errors import PasskeyCopied, WrongPasskey
 from subscription_services.identity.passkeys import Registered, credential_of, verify_registration
-from tests.identity.authenticator import Authenticator, text
+from subscription_services.testing.authenticator import Authenticator, text
 
 VECTORS = json.loads((Path(__file__).parent / "webauthn_vectors.json").read_text())
 PLACE = RelyingParty("example.org", "https://example.org", "Example")

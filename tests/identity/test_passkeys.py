@@ -30,9 +30,9 @@ from subscription_services.kernel.context import Origin
 from subscription_services.kernel.errors import DomainError, StepUpNeeded, TooMany
 from subscription_services.kernel.perform import perform
 from subscription_services.testing import World
+from subscription_services.testing.authenticator import Authenticator, text
 from subscription_services.testing.people import PASSWORD, sign_in_subscriber
 
-from .authenticator import Authenticator, text
 from .keyholder import (
     KEYS,
     STRANGER,

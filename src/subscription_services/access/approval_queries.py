@@ -16,6 +16,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import ApprovalNeeded, NotFound, SubjectErased
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.kernel.words import joined, words
 
 from . import accounts, catalogue, signing
 from .approval_model import Way, approval
@@ -138,15 +139,15 @@ def seen_by(tx: ReadTransaction, ctx: Context, row: Row[Any]) -> ApprovalRequest
     names = names_of(tx, [row.requester, *(item.approver for item in given)])
     who = names.get(row.requester, row.requester)
     roles = roles_of(tx.connection, ctx.actor.id, ctx.now)
-    words = words_of(operation, arguments, reason, who, masked=not mine and not sees_personal(roles))
+    said = words_of(operation, arguments, reason, who, masked=not mine and not sees_personal(roles))
     objection = _objection(tx, ctx, row, operation, arguments, {item.approver for item in given})
     signatures = signing.joined()
     challenge, held = b"", list[bytes]()
     if signatures is not None and not objection:
-        challenge = signing.challenge(row, ctx.actor.id, bytes.fromhex(words.digest))
+        challenge = signing.challenge(row, ctx.actor.id, bytes.fromhex(said.digest))
         held = list(signatures.credentials(tx, ctx.actor.id))
     return ApprovalRequest(
-        id=row.id, words=words, requester=row.requester, requester_name=who, way=Way(row.way), needed=row.needed,
+        id=row.id, words=said, requester=row.requester, requester_name=who, way=Way(row.way), needed=row.needed,
         roles=sorted(roles_in(row)), asked_at=row.asked_at, runs_from=row.runs_from, expires_at=row.expires_at,
         ended_at=row.ended_at, ended_by=row.ended_by, outcome=row.outcome,
         approvals=[
@@ -191,32 +192,32 @@ def _objection(
     tx: ReadTransaction, ctx: Context, row: Row[Any], operation: Operation, arguments: str, given: Collection[str]
 ) -> str:
     if row.ended_at is not None or row.expires_at <= ctx.now:
-        return "This request has ended."
+        return words("This request has ended.")
     if ctx.actor.id in given:
-        return "You approved it."
+        return words("You approved it.")
     if not isinstance(ctx.actor, TeamMember):
-        return "Only people approve."
+        return words("Only people approve.")
     found = accounts.people(tx, [ctx.actor.id])
     try:
         policy = policy_of(operation)
     except (ApprovalNeeded, NothingToApprove):
-        return "The policy of this operation has changed."
+        return words("The policy of this operation has changed.")
     if not found or not can_decide(tx, policy.roles, found[0], ctx.now):
-        return f"Approving this takes one of these roles: {', '.join(sorted(policy.roles))}."
+        return words("Approving this takes one of these roles: %(roles)s.", roles=joined(*sorted(policy.roles)))
     return why_not(tx, row.requester, found[0], frozenset(ids_in(msgspec.json.decode(arguments))))
 
 
 def _waits_for(tx: ReadTransaction, ctx: Context, row: Row[Any], operation: Operation, arguments: str) -> str:
     """Why the requester could not carry it out now; perform() decides it again."""
     if row.ended_at is not None or row.expires_at <= ctx.now:
-        return "This request has ended."
+        return words("This request has ended.")
     try:
         wanted = arguments_as(operation, arguments)
         if authorise.digest(operation, wanted, authorise.state_of(operation, tx, ctx, wanted)) != bytes(row.digest):
-            return "What it is about has changed since. Ask again."
+            return words("What it is about has changed since. Ask again.")
         check_allowed(tx, row, policy_of(operation), ctx.now)
     except (ApprovalNeeded, NothingToApprove) as error:
-        return error.text
+        return error.words
     except (msgspec.ValidationError, msgspec.DecodeError):
-        return "The operation has changed since. Ask again."
+        return words("The operation has changed since. Ask again.")
     return ""

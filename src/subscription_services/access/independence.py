@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.kernel.words import words
 from subscription_services.ledger import queries as ledger
 
 from . import accounts, catalogue
@@ -31,17 +32,17 @@ def why_not(tx: ReadTransaction, requester: str, other: accounts.Account, named:
     """Why `other` may not decide what `requester` asks for; nothing when they may. `named`: ids in what is asked."""
     hands = hands_of(tx, requester)
     if other.id in hands:
-        return "This is your own request, or that of a program of yours."
+        return words("This is your own request, or that of a program of yours.")
     if other.id in named or _owns(tx, other.id, named):
-        return "This is about you: somebody else has to decide it."
+        return words("This is about you: somebody else has to decide it.")
     boxes = {mailbox(person.email) for person in accounts.people(tx, sorted(hands))}
     if mailbox(other.email) in boxes:
-        return "Your account and that of the person who asks have the same mailbox."
+        return words("Your account and that of the person who asks have the same mailbox.")
     appointed = select(grant.c.id).where(grant.c.account == other.id, grant.c.granted_by.in_(hands)).limit(1)
     if tx.connection.execute(appointed).first() is not None:
-        return "The person who asks invited you or gave you a role."
+        return words("The person who asks invited you or gave you a role.")
     if _handled(tx, hands, other.id):
-        return "The person who asks changed how you sign in."
+        return words("The person who asks changed how you sign in.")
     return ""
 
 

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import msgspec
 
 from subscription_services.kernel.columns import to_microseconds
-from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.kernel.context import Context
+from subscription_services.kernel.errors import DomainError
+from subscription_services.kernel.transaction import ReadTransaction, Transaction
 
 from .errors import NotSigned
 
@@ -36,10 +38,18 @@ class Signatures(Protocol):
         """The ids of the account's passkeys; none: the person has to enrol one first."""
         ...
 
+    def take(
+        self, tx: Transaction, ctx: Context, account: str, assertion: Assertion, challenge: bytes
+    ) -> DomainError | None:
+        """As `verify`, once, where the signature is given: whatever the passkey counts is written down.
+
+        What is wrong is returned, so that a refusal can leave something behind (a letter about a copied passkey)."""
+        ...
+
     def verify(self, tx: ReadTransaction, account: str, assertion: Assertion, challenge: bytes) -> None:
         """That a passkey which the account holds now signed these 32 bytes for our origin, user verified.
 
-        Changes nothing (no signature counter): it is asked when approved and again when used. Raises a Refusal."""
+        Changes nothing: it is asked each time that the approval is looked at. Raises a Refusal."""
         ...
 
 
@@ -63,6 +73,18 @@ def challenge(request: Any, approver: str, shown: bytes) -> bytes:
         to_microseconds(request.expires_at),
     ]  # fmt: skip
     return hashlib.sha256(_DOMAIN + msgspec.json.encode(what)).digest()
+
+
+def take_signed(
+    tx: Transaction, ctx: Context, request: Any, shown: bytes, assertion: Assertion | None
+) -> DomainError | None:
+    """The signature of who approves now: what is wrong with it, if anything."""
+    signatures = joined()
+    if signatures is None:
+        return None
+    if assertion is None:
+        return NotSigned()
+    return signatures.take(tx, ctx, ctx.actor.id, assertion, challenge(request, ctx.actor.id, shown))
 
 
 def check_signed(tx: ReadTransaction, request: Any, approver: str, shown: bytes, assertion: Assertion | None) -> None:

@@ -30,13 +30,14 @@ from .queries import (
     team_accounts,
 )
 from .settings import SETTINGS, IdentitySettings
+from .signatures import Signature, check_signature, take_signature
 
 __all__ = [
     "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
     "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
-    "SignedInPerson", "TouchSession", "accounts", "browser_in_words", "checks", "close_team_account", "configure",
-    "configure_place", "contact_of", "create_team_account", "email_of", "enrolment_token", "kinds", "network_of",
-    "passkeys_of", "password_of", "probe", "read_answer", "record_use", "relying_party", "rename_account",
-    "request_options", "resolve_session", "routes", "session_facts", "shows", "team_accounts", "touch_session",
-    "verify_assertion",
+    "Signature", "SignedInPerson", "TouchSession", "accounts", "browser_in_words", "check_signature", "checks",
+    "close_team_account", "configure", "configure_place", "contact_of", "create_team_account", "email_of",
+    "enrolment_token", "kinds", "network_of", "passkeys_of", "password_of", "probe", "read_answer", "record_use",
+    "relying_party", "rename_account", "request_options", "resolve_session", "routes", "session_facts", "shows",
+    "take_signature", "team_accounts", "touch_session", "verify_assertion",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,8 +10,13 @@ import msgspec
 from subscription_services.access.approval_queries import ApprovalRequest
 from subscription_services.access.approvals import policy_of
 from subscription_services.access.operations.approvals import Approve, AskApproval, OneRequest
+from subscription_services.identity import relying_party
+from subscription_services.identity.operations.passkeys import RegisterPasskey
+from subscription_services.identity.operations.second_factor import Nothing
 from subscription_services.kernel.actors import Actor, TeamMember
 from subscription_services.kernel.authorise import canonical
+
+from .authenticator import Authenticator
 
 if TYPE_CHECKING:
     from .world import World
@@ -24,10 +30,40 @@ def ask(world: World, asker: Actor, name: str, request: msgspec.Struct) -> Appro
 
 
 def approve(world: World, approver: TeamMember, identifier: str) -> ApprovalRequest:
-    """Read the request and approve what was shown."""
-    found: ApprovalRequest = world.do("access.approval_request", approver, OneRequest(identifier))
-    given: ApprovalRequest = world.do("access.approve", approver, Approve(identifier, found.words.digest))
+    """Read the request and approve what was shown, with a passkey that the approver adds where they have none."""
+    given: ApprovalRequest = world.do("access.approve", approver, read(world, approver, identifier))
     return given
+
+
+def read(world: World, approver: TeamMember, identifier: str) -> Approve:
+    """What the page of this request sends once its reader has signed; without a signature where they may not approve.
+
+    It is made as the page's script makes it, with the authenticator that `world.passkeys` has for the account."""
+    found: ApprovalRequest = world.do("access.approval_request", approver, OneRequest(identifier))
+    if not found.challenge:
+        return Approve(identifier, found.words.digest)
+    passkey = passkey_of(world, approver)
+    return Approve(identifier, found.words.digest, **signature(passkey, found.challenge))
+
+
+def passkey_of(world: World, member: TeamMember) -> Authenticator:
+    """The member's own, added to their account through the real operations."""
+    if member.id not in world.passkeys:
+        maker = Authenticator()
+        options = world.do("identity.begin_passkey", member, Nothing()).options
+        world.do("identity.register_passkey", member, RegisterPasskey(maker.create(options), "Approving"))
+        world.passkeys[member.id] = maker
+    return world.passkeys[member.id]
+
+
+def signature(passkey: Authenticator, challenge: str) -> dict[str, str]:
+    """The fields that the page's script fills in."""
+    answer = json.loads(passkey.get({"challenge": challenge, "rpId": relying_party().id}))
+    response = answer["response"]
+    return {
+        "credential": answer["id"], "client_data": response["clientDataJSON"],
+        "authenticator_data": response["authenticatorData"], "signature": response["signature"],
+    }  # fmt: skip
 
 
 def approved(world: World, asker: Actor, name: str, request: msgspec.Struct) -> ApprovalRequest:

@@ -26,6 +26,7 @@ from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger.entries import decode_entry
 from subscription_services.ledger.model import event as ledger_event
 
+from .authenticator import Authenticator
 from .clock import MovingClock
 from .people import sign_up_subscriber, sign_up_team_member
 
@@ -46,6 +47,8 @@ class World:
         self.clock = clock
         self._runner = runner
         self._people = 0
+        self.passkeys: dict[str, Authenticator] = {}
+        """Of people who have approved something, by their accounts."""
 
     @classmethod
     @contextmanager

@@ -38,14 +38,15 @@ from subscription_services.access.errors import (
 )
 from subscription_services.access.independence import can_decide, eligible, ids_in, why_not
 from subscription_services.access.settings import in_force
-from subscription_services.access.signing import Assertion, check_signed
+from subscription_services.access.signing import Assertion, take_signed
 from subscription_services.kernel import authorise
 from subscription_services.kernel.actors import Role, ServiceAccount, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid, NotFound, Refusal
 from subscription_services.kernel.needs import recent_sign_in
-from subscription_services.kernel.operations import Change, Limit, Operation, Seen, operation
+from subscription_services.kernel.operations import Change, Declined, Limit, Operation, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import joined, words
 from subscription_services.mail import SendLetter
 from subscription_services.storage.rows import insert_row
 
@@ -123,7 +124,7 @@ def ask_approval(tx: Transaction, ctx: Context, request: AskApproval) -> Change[
 @operation(
     "access.approve", by=DECIDERS, needs=[recent_sign_in], limits=[Limit(60, 3600, "actor")], subject=requester_of
 )
-def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalRequest]:
+def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalRequest] | Declined:
     """Approve one exact request of somebody else, as it was shown, with one's own signature."""
     row = _open(tx, ctx, request.id)
     check_ours(tx, row)
@@ -134,12 +135,13 @@ def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalR
     named = frozenset(ids_in(msgspec.json.decode(arguments)))
     _check_may(tx, ctx, row, policy, named)
     _check_same(tx, ctx, row, operation, arguments)
-    words = words_of(operation, arguments, reason, _name(tx, ctx, row), masked=not sees_personal(_roles(tx, ctx)))
-    if words.digest != request.shown:
+    said = words_of(operation, arguments, reason, _name(tx, ctx, row), masked=not sees_personal(_roles(tx, ctx)))
+    if said.digest != request.shown:
         raise OtherWords()
     assertion = _assertion(request)
-    check_signed(tx, row, ctx.actor.id, bytes.fromhex(words.digest), assertion)
-    _insert(tx, ctx, row, bytes.fromhex(words.digest), assertion)
+    if refused := take_signed(tx, ctx, row, bytes.fromhex(said.digest), assertion):
+        return Declined(refused)
+    _insert(tx, ctx, row, bytes.fromhex(said.digest), assertion)
     if len(good_approvals(tx, row, policy, named, ctx.now)) >= row.needed:
         _write(tx, "access.approval_given", row.requester, row.id)
     return _changed(tx, ctx, row.id, {"asked": row.operation, "signed": assertion is not None})
@@ -191,7 +193,8 @@ def _wanted(request: AskApproval) -> msgspec.Struct:
     try:
         return arguments_as(operation, request.arguments)
     except msgspec.DecodeError as error:  # a ValidationError is one as well
-        raise Invalid(fields={"arguments": f"{operation.name} does not take this: {error}"}) from None
+        text = words("%(operation)s does not take this: %(why)s", operation=operation.name, why=str(error))
+        raise Invalid(fields={"arguments": text}) from None
 
 
 def _add(
@@ -222,7 +225,7 @@ def _open(tx: Transaction, ctx: Context, identifier: str) -> Row[Any]:
 def _check_may(tx: Transaction, ctx: Context, row: Row[Any], policy: Policy, named: frozenset[str]) -> None:
     me = accounts.people(tx, [ctx.actor.id])
     if not me or not can_decide(tx, policy.roles, me[0], ctx.now):
-        raise Refusal(f"Approving this takes one of these roles: {', '.join(sorted(policy.roles))}.")
+        raise Refusal(words("Approving this takes one of these roles: %(roles)s.", roles=joined(*sorted(policy.roles))))
     if objection := why_not(tx, row.requester, me[0], named):
         raise NotIndependent(objection)
 

@@ -43,6 +43,7 @@ from subscription_services.kernel.ids import PATTERN
 from subscription_services.kernel.needs import approvals, recent_sign_in
 from subscription_services.kernel.operations import Change, Limit, Seen, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.kernel.words import as_words, joined, words
 from subscription_services.mail import SendLetter
 from subscription_services.storage.rows import insert_row
 
@@ -132,7 +133,7 @@ def grant_task(tx: Transaction, ctx: Context, request: OneTask) -> Change[Task]:
     wanted = _granters(Role(row.role))
     me = accounts.people(tx, [ctx.actor.id])
     if not me or not can_decide(tx, wanted, me[0], ctx.now):
-        raise Refusal(f"Granting this takes one of these roles: {', '.join(sorted(wanted))}.")
+        raise Refusal(words("Granting this takes one of these roles: %(roles)s.", roles=joined(*sorted(wanted))))
     if objection := why_not(tx, row.account, me[0]):
         raise NotIndependent(objection)
     change_row(tx, row, {"granted_at": ctx.now, "granted_by": ctx.actor.id})
@@ -183,7 +184,7 @@ def task_record(tx: ReadTransaction, ctx: Context, request: OneTask) -> Seen[Tas
 def make_task_rule(tx: Transaction, ctx: Context, request: MakeTaskRule) -> Change[TaskRule]:
     """Have tasks for named operations granted at once to who holds a role; who makes the rule is not among them."""
     if strange := sorted(set(request.operations) - catalogue.lends(request.role)):
-        raise TaskRefused(fields={"operations": f"The role {request.role.value} cannot lend {strange[0]}."})
+        raise TaskRefused(fields={"operations": _cannot_lend(request.role, strange[0])})
     values: dict[str, Any] = {
         "id": ctx.ids.new("trl"), "held": request.held.value, "role": request.role.value,
         "operations": msgspec.json.encode(sorted(set(request.operations))).decode(), "minutes": request.minutes,
@@ -214,13 +215,18 @@ def task_rules(tx: ReadTransaction, ctx: Context, request: ListTasks) -> Seen[Ta
     return Seen(TaskRules(live_rules(tx)))
 
 
+def _cannot_lend(role: Role, operation: str) -> str:
+    return words("The role %(role)s cannot lend %(operation)s.", role=as_words(role.value), operation=operation)
+
+
 def _check_asked(request: AskTask) -> None:
     lends = catalogue.lends(request.role)
     if strange := sorted(set(request.operations) - lends):
-        text = f"The role {request.role.value} cannot lend {strange[0]}."
+        text = _cannot_lend(request.role, strange[0])
         raise TaskRefused(fields={"operations": text})
     if request.minutes > in_force().task_longest_minutes:
-        raise TaskRefused(fields={"minutes": f"A task lasts {in_force().task_longest_minutes} minutes at most."})
+        longest = in_force().task_longest_minutes
+        raise TaskRefused(fields={"minutes": words("A task lasts %(minutes)s minutes at most.", minutes=longest)})
     if request.about_kind is About.SUBSCRIBER and not (
         PATTERN.fullmatch(request.about) and request.about[:4] == "acc_"
     ):
