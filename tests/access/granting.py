@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec.structs import replace
 from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
-from subscription_services.access import Assertion, claims_of
+from subscription_services.access import claims_of
 from subscription_services.identity.sessions import open_session
 from subscription_services.kernel.actors import Role, ServiceAccount, System, TeamMember
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.errors import Refusal
 from subscription_services.kernel.needs import ApprovalsNeeded, OpenTask, approvals
 from subscription_services.kernel.operations import Change, Prepared, Seen, operation
 from subscription_services.kernel.transaction import BoundOutbox, Reading, ReadTransaction, Transaction
@@ -132,61 +124,6 @@ def runs(world: World) -> int:
     """How often something was released."""
     with world.house.store.reading() as connection:
         return len(connection.execute(select(run)).all())
-
-
-RELYING_PARTY = "localhost"
-ORIGIN = "https://localhost:8443"
-
-
-@dataclass
-class SoftPasskey:
-    """An authenticator in software (ES256): WebAuthn level 3, 6.3.3, with the client's part of 5.1.4."""
-
-    account: str
-    identifier: bytes
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
-
-    def sign(self, challenge: bytes, origin: str = ORIGIN) -> Assertion:
-        text = base64.urlsafe_b64encode(challenge).rstrip(b"=").decode()
-        client = json.dumps({"type": "webauthn.get", "challenge": text, "origin": origin}).encode()
-        data = hashlib.sha256(RELYING_PARTY.encode()).digest() + bytes([0b101]) + bytes(4)
-        signature = self.key.sign(data + hashlib.sha256(client).digest(), ec.ECDSA(hashes.SHA256()))
-        return Assertion(self.identifier, client, data, signature)
-
-
-@dataclass
-class Passkeys:
-    """Satisfies access.Signatures for these passkeys, verified in full (WebAuthn level 3, 7.2)."""
-
-    held: list[SoftPasskey] = field(default_factory=list)
-
-    def credentials(self, tx: ReadTransaction, account: str) -> Sequence[bytes]:
-        return [item.identifier for item in self.held if item.account == account]
-
-    def verify(self, tx: ReadTransaction, account: str, assertion: Assertion, challenge: bytes) -> None:
-        found = [item for item in self.held if (item.account, item.identifier) == (account, assertion.credential)]
-        client = json.loads(assertion.client_data)
-        wanted = base64.urlsafe_b64encode(challenge).rstrip(b"=").decode()
-        flags = assertion.authenticator_data[32]
-        if (
-            not found or client["type"] != "webauthn.get" or client["challenge"] != wanted or client["origin"] != ORIGIN
-            or assertion.authenticator_data[:32] != hashlib.sha256(RELYING_PARTY.encode()).digest()
-            or flags & 0b101 != 0b101
-        ):  # fmt: skip
-            raise Refusal()
-        signed = assertion.authenticator_data + hashlib.sha256(assertion.client_data).digest()
-        try:
-            found[0].key.public_key().verify(assertion.signature, signed, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature:
-            raise Refusal() from None
-
-
-def encoded(assertion: Assertion) -> dict[str, str]:
-    """As the page sends it."""
-    return {
-        name: base64.urlsafe_b64encode(getattr(assertion, name)).rstrip(b"=").decode()
-        for name in ("credential", "client_data", "authenticator_data", "signature")
-    }
 
 
 def with_tasks(world: World, member: TeamMember) -> TeamMember:

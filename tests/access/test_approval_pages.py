@@ -12,12 +12,13 @@ import httpx
 import pytest
 
 from subscription_services.access import routes
+from subscription_services.access.operations.approvals import OneRequest
 from subscription_services.access.operations.tasks import AskTask
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Actor, Role
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.testing import World
-from subscription_services.testing.approving import approve, ask
+from subscription_services.testing.approving import approve, ask, passkey_of, signature
 from subscription_services.visitors import Front
 from subscription_services.web.api import api_routes
 from subscription_services.web.call import Navigation, Site, Visitor
@@ -81,8 +82,16 @@ def test_from_the_form_to_the_approval_and_back(house: World, visit: Asking) -> 
     assert page in visit(other, "/team/approvals").text
     shown = visit(other, page).text
     assert "to find the thief" in shown
-    assert visit(other, f"{page}/approve", shown="0" * 64).status_code == 409
-    assert visit(other, f"{page}/approve", shown=hidden(shown)["shown"]).headers["location"] == page
+    assert 'href="/account/two-factor/passkey"' in shown  # nothing to press before there is something to sign with
+    assert "shown" not in hidden(shown)
+    unsigned = house.do("access.approval_request", other, OneRequest(page.rpartition("/")[2])).words.digest
+    assert visit(other, f"{page}/approve", shown=unsigned).status_code == 403
+    mine = passkey_of(house, other)
+    shown = visit(other, page).text
+    (challenge,) = re.findall(r'data-challenge="([A-Za-z0-9_-]{43})"', shown)
+    signed = signature(mine, challenge)
+    assert visit(other, f"{page}/approve", shown="0" * 64, **signed).status_code == 409
+    assert visit(other, f"{page}/approve", shown=hidden(shown)["shown"], **signed).headers["location"] == page
     before = len(house.events("access.export_log_unmasked"))
     assert "Carry out" in visit(asker, page).text
     assert visit(asker, f"{page}/carry-out").status_code == 405  # looking at it never does it

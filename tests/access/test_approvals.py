@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from subscription_services.access import sign_with
 from subscription_services.access.approval_queries import ApprovalRequest
@@ -29,13 +30,17 @@ from subscription_services.access.operations.approvals import (
 )
 from subscription_services.access.operations.people import EndGrant, GrantRole, Invite
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
+from subscription_services.approving import PasskeySignatures
+from subscription_services.identity.errors import PasskeyCopied, WrongPasskey
+from subscription_services.identity.model import passkey
 from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, System, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded, Invalid, NotFound, Refusal
 from subscription_services.kernel.perform import perform
-from subscription_services.testing import World
+from subscription_services.testing import World, approving
 from subscription_services.testing.approving import approve, approved, ask
+from subscription_services.testing.authenticator import VERIFIED, Authenticator
 
-from .granting import BOOM, About, Passkeys, Release, SoftPasskey, encoded, people_with, runs, signed_in_again, thing
+from .granting import BOOM, About, Release, people_with, runs, signed_in_again, thing
 
 NAME = "access.test_release"
 
@@ -303,41 +308,57 @@ def test_approvers_see_what_their_role_needs_and_approve_what_they_saw(house: Wo
 
 def test_an_approval_carries_the_approvers_signature_and_is_worth_nothing_without(house: World) -> None:
     asker, first, second = house.team(Role.SECURITY), house.team(Role.SECURITY), house.team(Role.ADMINISTRATOR)
-    passkeys = Passkeys([SoftPasskey(first.id, b"one"), SoftPasskey(second.id, b"two")])
-    before = approved(house, asker, NAME, Release(1))
-    assert not before.approvals[0].signed
-    sign_with(passkeys)
+    sign_with(None)
     try:
-        with pytest.raises(ApprovalNeeded):  # what was given without a signature no longer counts
-            house.do(NAME, asker, Release(1))
-        made = asked_by(house, asker, 2)
-        found = house.do("access.approval_request", first, OneRequest(made.id))
-        challenge = decoded(found.challenge)
-        with pytest.raises(NotSigned):
-            house.do("access.approve", first, Approve(made.id, found.words.digest))
-        for wrong in (
-            passkeys.held[0].sign(bytes(32)), passkeys.held[1].sign(challenge),
-            passkeys.held[0].sign(challenge, "https://evil.example"),
-            replace(passkeys.held[0].sign(challenge), signature=b"no"),
-        ):  # fmt: skip
-            with pytest.raises(Refusal):
-                house.do("access.approve", first, Approve(made.id, found.words.digest, **encoded(wrong)))
-        good = passkeys.held[0].sign(challenge)
-        given = house.do("access.approve", first, Approve(made.id, found.words.digest, **encoded(good)))
-        assert given.approvals[0].signed
-        taken, passkeys.held = passkeys.held, []
-        with pytest.raises(ApprovalNeeded):  # checked again when it is used
-            house.do(NAME, asker, Release(2))
-        passkeys.held = taken
-        house.do(NAME, asker, Release(2))
+        assert not approved(house, asker, NAME, Release(1)).approvals[0].signed
     finally:
-        sign_with(None)
+        sign_with(PasskeySignatures())
+    with pytest.raises(ApprovalNeeded):  # what was given without a signature does not count
+        house.do(NAME, asker, Release(1))
+    made = asked_by(house, asker, 2)
+    found = house.do("access.approval_request", first, OneRequest(made.id))
+    assert (found.challenge, found.credentials) == (found.challenge, [])  # the page asks for a passkey
+    assert len(found.challenge) == 43  # 32 bytes
+    mine, other = approving.passkey_of(house, first), approving.passkey_of(house, second)
+    good = Approve(made.id, found.words.digest, **approving.signature(mine, found.challenge))
+    for wrong in (
+        {"credential": "", "signature": ""},
+        approving.signature(mine, "A" * 43),
+        approving.signature(other, found.challenge),
+        approving.signature(replaced(mine, origin="https://evil.example"), found.challenge),
+        approving.signature(replaced(mine, flags=mine.flags & ~VERIFIED), found.challenge),
+        {"signature": "AAAA"},
+    ):
+        with pytest.raises((NotSigned, WrongPasskey)):
+            house.do("access.approve", first, replace(good, **wrong))
+    assert house.do("access.approve", first, good).approvals[0].signed
+    rows = house.write(lambda c: c.execute(passkey.select().where(passkey.c.account == first.id)).mappings().all())
+    house.write(lambda c: c.execute(passkey.delete().where(passkey.c.account == first.id)))
+    with pytest.raises(ApprovalNeeded):  # held against the passkeys of the moment when it is used
+        house.do(NAME, asker, Release(2))
+    house.write(lambda c: c.execute(passkey.insert(), [dict(row) for row in rows]))
+    house.do(NAME, asker, Release(2))
 
 
-def decoded(text: str) -> bytes:
-    import base64
+def test_a_passkey_that_counts_is_counted_once_for_each_approval(house: World) -> None:
+    asker, other = house.team(Role.SECURITY), house.team(Role.ADMINISTRATOR)
+    mine = approving.passkey_of(house, other)
+    mine.count = 5
+    one, two = asked_by(house, asker, 1), asked_by(house, asker, 2)
+    approve(house, other, one.id)
+    with pytest.raises(PasskeyCopied):
+        approve(house, other, two.id)
+    mine.count = 6
+    approve(house, other, two.id)
+    for number in (1, 2):  # looking at a signature again is no use of the passkey
+        house.do(NAME, asker, Release(number))
+    with house.house.store.reading() as connection:
+        counted = select(passkey.c.sign_count).where(passkey.c.account == other.id)
+        assert connection.execute(counted).scalar_one() == 6
 
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+def replaced(maker: Authenticator, **wrong: Any) -> Authenticator:
+    return dataclasses.replace(maker, **wrong)
 
 
 def test_those_who_can_decide_are_written_to_at_once_and_who_asked_afterwards(house: World) -> None:

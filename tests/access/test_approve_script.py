@@ -10,18 +10,18 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.sync_api import Route, sync_playwright
 
-from subscription_services.access import sign_with
 from subscription_services.access.operations.approvals import Approve, OneRequest
 from subscription_services.access.pages.approvals import state_of
 from subscription_services.kernel.actors import Role
-from subscription_services.testing import World
+from subscription_services.testing import World, approving
 from subscription_services.testing.approving import ask
+from subscription_services.testing.authenticator import ORIGIN, PRESENT, VERIFIED, Authenticator
 from subscription_services.web.assets import STATIC
 from subscription_services.web.forms import FormState
 from subscription_services.web.page import PageContext
 from subscription_services.web.render import page as text_of
 
-from .granting import ORIGIN, Passkeys, Release, SoftPasskey
+from .granting import Release
 
 pytestmark = [pytest.mark.browser]
 PLACE = f"{ORIGIN}/team/approvals/"
@@ -35,24 +35,21 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 def test_the_browser_signs_what_is_shown(house: World, chromium: str) -> None:
     asker, other = house.team(Role.SECURITY), house.team(Role.ADMINISTRATOR)
-    passkey = SoftPasskey(other.id, b"the only passkey")
-    sign_with(Passkeys([passkey]))
-    try:
-        made = ask(house, asker, "access.test_release", Release(1))
-        found = house.do("access.approval_request", other, OneRequest(made.id))
-        text = text_of(
-            "access/approval.html", PageContext(), item=found, form=FormState(), state=state_of(found),
-            now=house.clock(), may_refuse=True, over=False,
-        )  # fmt: skip
-        posted = sent_by(chromium, text, passkey)
-        given = house.do("access.approve", other, Approve(id=made.id, **posted))
-        assert given.approvals[0].signed
-        house.do("access.test_release", asker, Release(1))
-    finally:
-        sign_with(None)
+    # a browser's own authenticator says that its passkeys cannot be copied
+    passkey = approving.passkey_of(house, other, Authenticator(flags=PRESENT | VERIFIED))
+    made = ask(house, asker, "access.test_release", Release(1))
+    found = house.do("access.approval_request", other, OneRequest(made.id))
+    text = text_of(
+        "access/approval.html", PageContext(), item=found, form=FormState(), state=state_of(found),
+        now=house.clock(), may_refuse=True, over=False, roles="Security",
+    )  # fmt: skip
+    posted = sent_by(chromium, text, passkey)
+    given = house.do("access.approve", other, Approve(id=made.id, **posted))
+    assert given.approvals[0].signed
+    house.do("access.test_release", asker, Release(1))
 
 
-def sent_by(chromium: str, text: str, passkey: SoftPasskey) -> dict[str, str]:
+def sent_by(chromium: str, text: str, passkey: Authenticator) -> dict[str, str]:
     """Open the page in a browser that holds this passkey, press the button; what its form sends."""
     posted: dict[str, str] = {}
 
@@ -81,7 +78,7 @@ def sent_by(chromium: str, text: str, passkey: SoftPasskey) -> dict[str, str]:
     return {name: value for name, value in posted.items() if name in Approve.__struct_fields__}
 
 
-def hold(devtools: Any, passkey: SoftPasskey) -> None:
+def hold(devtools: Any, passkey: Authenticator) -> None:
     """Put the passkey into a virtual authenticator of the browser (WebAuthn level 3, 11)."""
     devtools.send("WebAuthn.enable")
     kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
@@ -89,7 +86,7 @@ def hold(devtools: Any, passkey: SoftPasskey) -> None:
     authenticator = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": kind})["authenticatorId"]
     key = passkey.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     credential = {
-        "credentialId": base64.b64encode(passkey.identifier).decode(), "isResidentCredential": False,
+        "credentialId": base64.b64encode(passkey.credential).decode(), "isResidentCredential": False,
         "rpId": "localhost", "privateKey": base64.b64encode(key).decode(), "signCount": 1,
     }  # fmt: skip
     devtools.send("WebAuthn.addCredential", {"authenticatorId": authenticator, "credential": credential})

@@ -40,7 +40,7 @@ TEAM = (
     "/team/log", "/team/log?actor=nobody",
     "/team/log?since=never", "/team/log/exports", "/team/service-accounts", "/team/service-accounts/new", "/team/keys",
     "/team/keys/purposes/subject", "/team/keys/re-encryption", "/team/mail", "/account/two-factor", "/account/profile",
-    "/account/devices", "/account/activity",
+    "/account/devices", "/account/activity", "/team/approvals", "/team/tasks", "/team/tasks/new",
 )  # fmt: skip
 # path, what is typed: each comes back with errors
 MISTAKES: tuple[tuple[str, dict[str, str]], ...] = (
@@ -157,6 +157,12 @@ def test_pages_that_hold_something_and_forms_that_are_wrong(world: World, read: 
     look(tess, "/team/log/origin", address="nowhere")
     look(tess, "/team/keys/re-encryption", purpose="none")
     look(tess, read(tess, "/team/log/exports", form="ocsf").headers["location"])
+    look(tess, "/team/tasks/new", title="", about_kind="", role="", minutes="")
+    task = look(
+        tess, "/team/tasks/new", title="Case", about_kind="incident", about="", role="billing", minutes="30"
+    ).headers["location"]  # fmt: skip
+    look(tess, task)
+    look(tess, "/team/tasks")
     look(tess, "/team/log/exports")
     look(ada, "/account/profile", name="")
     look(ada, "/account/password", current="wrong password", password="short")

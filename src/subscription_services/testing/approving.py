@@ -46,10 +46,10 @@ def read(world: World, approver: TeamMember, identifier: str) -> Approve:
     return Approve(identifier, found.words.digest, **signature(passkey, found.challenge))
 
 
-def passkey_of(world: World, member: TeamMember) -> Authenticator:
+def passkey_of(world: World, member: TeamMember, made: Authenticator | None = None) -> Authenticator:
     """The member's own, added to their account through the real operations."""
     if member.id not in world.passkeys:
-        maker = Authenticator()
+        maker = made or Authenticator()
         options = world.do("identity.begin_passkey", member, Nothing()).options
         world.do("identity.register_passkey", member, RegisterPasskey(maker.create(options), "Approving"))
         world.passkeys[member.id] = maker

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from subscription_services.kernel.errors import ApprovalNeeded
+from subscription_services.kernel.words import words
 from subscription_services.web.forms import FormState
 from subscription_services.web.page import PageContext
 from subscription_services.web.problem_kinds import KINDS
@@ -33,7 +34,7 @@ def ask_for_approval(
     view: PageContext, place: str, operation: str, arguments: str, form: FormState, status: int
 ) -> Response:
     """What was tried, with a form that posts to `place` to ask for its approval."""
-    lines = [("Operation", operation), *_in_lines(arguments)]
+    lines = [(words("Operation"), operation), *_in_lines(arguments)]
     return render(
         "approval_needed.html", view, status, place=place, operation=operation, arguments=arguments, form=form,
         lines=lines,

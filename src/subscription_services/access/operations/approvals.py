@@ -139,6 +139,9 @@ def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalR
     if said.digest != request.shown:
         raise OtherWords()
     assertion = _assertion(request)
+    given = select(approval.c.id).where(approval.c.request == row.id, approval.c.approver == ctx.actor.id)
+    if tx.connection.execute(given).first() is not None:
+        raise AlreadyApproved()
     if refused := take_signed(tx, ctx, row, bytes.fromhex(said.digest), assertion):
         return Declined(refused)
     _insert(tx, ctx, row, bytes.fromhex(said.digest), assertion)

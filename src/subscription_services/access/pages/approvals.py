@@ -19,6 +19,7 @@ from subscription_services.access.operations.approvals import (
 )
 from subscription_services.kernel.errors import DomainError, NotFound, Refusal
 from subscription_services.kernel.perform import perform
+from subscription_services.kernel.words import joined, table, words
 from subscription_services.web import notices
 from subscription_services.web.approval_page import ask_for_approval
 from subscription_services.web.attempts import performing
@@ -36,7 +37,7 @@ APPROVED = notices.declare("access-approved", "success", "You approved exactly t
 REFUSED = notices.declare("access-approval-refused", "success", "The request is refused. Who asked for it was told.")
 WITHDRAWN = notices.declare("access-withdrawn", "success", "Your request is withdrawn.")
 CARRIED_OUT = notices.declare("access-carried-out", "success", "It is done, once. The approval is used up.")
-LABELS = {"reason": "a reason"}
+LABELS = table({"reason": "a reason"})
 
 
 async def show_inbox(call: Call) -> Response:
@@ -131,24 +132,26 @@ def state_of(item: ApprovalRequest) -> tuple[str, str, str]:
     """Words, tone and symbol of a request's state."""
     if item.outcome is not None:
         return {
-            "used": ("Carried out", "success", "check"),
-            "refused": ("Refused", "danger", "cross"),
-            "withdrawn": ("Withdrawn", "neutral", "cross"),
+            "used": (words("Carried out"), "success", "check"),
+            "refused": (words("Refused"), "danger", "cross"),
+            "withdrawn": (words("Withdrawn"), "neutral", "cross"),
         }[item.outcome]
     if item.waits_for == "This request has ended.":
-        return "Time is up", "neutral", "clock"
+        return words("Time is up"), "neutral", "clock"
     if not item.waits_for:
-        return "Ready to be carried out", "success", "check"
+        return words("Ready to be carried out"), "success", "check"
     if item.way.value == "alone":
-        return "Waits, everybody is told", "warning", "clock"
-    return f"{len(item.approvals)} of {item.needed} approved", "accent", "clock"
+        return words("Waits, everybody is told"), "warning", "clock"
+    told = words("%(given)s of %(needed)s approved", given=len(item.approvals), needed=item.needed)
+    return told, "accent", "clock"
 
 
 async def _request(call: Call, form: FormState | None = None, status: int = 200) -> Response:
     may = enter(call)
     found: ApprovalRequest = await call.perform(approval_request, OneRequest(call.path("id")))
     return call.render(
-        "access/approval.html", status, item=found, form=form or FormState(), state=state_of(found), now=call.now,
+        "access/approval.html", status, item=found, roles=joined(*(role.value.capitalize() for role in found.roles)),
+        form=form or FormState(), state=state_of(found), now=call.now,
         may_refuse=refuse_approval.name in may and not found.mine and found.ended_at is None,
         over=found.ended_at is not None or found.expires_at <= call.now,
     )  # fmt: skip

@@ -26,6 +26,7 @@ from subscription_services.access.task_rules import TaskRule
 from subscription_services.access.tasks import About, State, Tasks
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.words import table, words
 from subscription_services.web import notices
 from subscription_services.web.call import Call
 from subscription_services.web.forms import FormState
@@ -41,15 +42,22 @@ REFUSED = notices.declare("access-task-refused", "success", "The task is refused
 CLOSED = notices.declare("access-task-closed", "success", "The task is closed. What it lent has ended, everywhere.")
 REVOKED = notices.declare("access-task-revoked", "success", "The task has ended, in every session, at once.")
 RULE_ENDED = notices.declare("access-rule-ended", "success", "Nothing is granted by that rule any more.")
-LABELS = {
+LABELS = table({
     "title": "the task", "about_kind": "what it is about", "about": "which one", "role": "a role",
     "minutes": "how long", "reason": "a reason",
+})  # fmt: skip
+TIMES = (
+    (15, words("15 minutes")), (30, words("30 minutes")), (60, words("1 hour")), (120, words("2 hours")),
+    (240, words("4 hours")), (480, words("8 hours")),
+)  # fmt: skip
+KINDS = {
+    About.SUBSCRIBER: words("Subscriber"), About.SUBSCRIPTION: words("Subscription"), About.INVOICE: words("Invoice"),
+    About.INCIDENT: words("Incident"), About.RESTORE: words("Restore"), About.OTHER: words("Other"),
 }  # fmt: skip
-TIMES = ((15, "15 minutes"), (30, "30 minutes"), (60, "1 hour"), (120, "2 hours"), (240, "4 hours"), (480, "8 hours"))
 STATES = {
-    State.ASKED: ("Asked for", "accent", "clock"), State.OPEN: ("Open", "success", "check"),
-    State.OVER: ("Time is up", "neutral", "clock"), State.REFUSED: ("Refused", "danger", "cross"),
-    State.CLOSED: ("Closed", "neutral", "check"), State.REVOKED: ("Ended by others", "danger", "cross"),
+    State.ASKED: (words("Asked for"), "accent", "clock"), State.OPEN: (words("Open"), "success", "check"),
+    State.OVER: (words("Time is up"), "neutral", "clock"), State.REFUSED: (words("Refused"), "danger", "cross"),
+    State.CLOSED: (words("Closed"), "neutral", "check"), State.REVOKED: (words("Ended by others"), "danger", "cross"),
 }  # fmt: skip
 
 
@@ -61,7 +69,7 @@ async def show_tasks(call: Call) -> Response:
     if task_rules.name in may:
         rules_made = (await call.perform(task_rules, ListTasks())).rules
     return call.render(
-        "access/tasks.html", found=found, states=STATES, now=call.now, rules=rules_made,
+        "access/tasks.html", found=found, states=STATES, kinds=KINDS, now=call.now, rules=rules_made,
         may_end=end_task_rule.name in may,
     )  # fmt: skip
 
@@ -123,12 +131,12 @@ def task_routes() -> tuple[Route, ...]:
 def _form(call: Call, form: FormState, status: int = 200) -> Response:
     lent = {role: sorted(catalogue.lends(role)) for role in Role}
     times = [
-        ("", "Choose"),
+        ("", words("Choose")),
         *((str(minutes), text) for minutes, text in TIMES if minutes <= in_force().task_longest_minutes),
     ]
     return call.render(
-        "access/new_task.html", status, form=form, roles=[("", "Choose"), *ROLE_CHOICES], times=times, lent=lent,
-        kinds=[("", "Choose"), *((item.value, item.value.capitalize()) for item in About)],
+        "access/new_task.html", status, form=form, roles=[("", words("Choose")), *ROLE_CHOICES], times=times, lent=lent,
+        kinds=[("", words("Choose")), *((item.value, KINDS[item]) for item in About)],
     )  # fmt: skip
 
 
@@ -138,7 +146,7 @@ async def _task(call: Call, form: FormState | None = None, status: int = 200) ->
     mine = found.task.account == call.actor.id
     live = found.task.state in (State.ASKED, State.OPEN)
     return call.render(
-        "access/task.html", status, task=found.task, entries=found.entries, whole=found.whole, form=form or FormState(),
+        "access/task.html", status, task=found.task, kind=KINDS[About(found.task.about_kind)], entries=found.entries, whole=found.whole, form=form or FormState(),
         state=STATES[found.task.state], now=call.now, tones=TONES, mine=mine, may_close=mine and live,
         may_decide=not mine and found.task.state is State.ASKED and grant_task.name in may,
         may_revoke=not mine and found.task.state is State.OPEN and revoke_task.name in may,
