@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.responses import Response
 
 from subscription_services.access import catalogue
@@ -92,8 +94,10 @@ async def show_form(call: Call) -> Response:
 async def ask(call: Call) -> Response:
     enter(call)
     fields = await call.fields()
-    named = fields.get("operations", "").split()
-    done = await call.submit(ask_task, labels=LABELS, given={"operations": named})
+    given: dict[str, Any] = {"operations": fields.get("operations", "").split()}
+    if not fields.get("about"):
+        given["about"] = ""  # left empty on purpose, not forgotten
+    done = await call.submit(ask_task, labels=LABELS, given=given)
     return _form(call, done.form, done.status) if done.form else call.go(f"{PAGE}/{done.answer.id}", ASKED)
 
 
@@ -146,7 +150,8 @@ async def _task(call: Call, form: FormState | None = None, status: int = 200) ->
     mine = found.task.account == call.actor.id
     live = found.task.state in (State.ASKED, State.OPEN)
     return call.render(
-        "access/task.html", status, task=found.task, kind=KINDS[About(found.task.about_kind)], entries=found.entries, whole=found.whole, form=form or FormState(),
+        "access/task.html", status, task=found.task, kind=KINDS[About(found.task.about_kind)],
+        entries=found.entries, whole=found.whole, form=form or FormState(),
         state=STATES[found.task.state], now=call.now, tones=TONES, mine=mine, may_close=mine and live,
         may_decide=not mine and found.task.state is State.ASKED and grant_task.name in may,
         may_revoke=not mine and found.task.state is State.OPEN and revoke_task.name in may,
