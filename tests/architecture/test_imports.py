@@ -11,7 +11,7 @@ ROOMS = [
 ]  # fmt: skip
 ABOVE = {
     "app", "cli", "front", "serving", "testing", "documents", "landing", "visitors", "parts", "logging", "apart",
-    "messages",
+    "approving", "messages",
     "commands",
 }  # fmt: skip
 # keys and ledger keep their pages, jobs and checks with them; those files stand on the floor of the rooms

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser
 
 from tests.stories.person import PASSWORD, Person, meet
 from tests.stories.running import Service, start
+from tests.stories.test_bound_sessions import trusted
+from tests.stories.test_passkeys import PLATFORM
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
 
@@ -28,7 +30,7 @@ def join(person: Person, link: str) -> None:
     person.page.goto(link)
     person.page.locator("input[name=password]").fill(PASSWORD)
     person.press("Join")
-    person.press("Turn it on")
+    person.press("Add an authenticator app")
     shown = person.page.get_by_role("group", name="Key of your account").inner_text().split("\n")[0]
     person.secret = re.sub(r"[^A-Z2-7]", "", shown)
     person.page.locator("input[name=code]").fill(person.code())
@@ -52,15 +54,43 @@ def invite(boss: Person, newcomer: Person, role: str) -> None:
     join(newcomer, boss.service.link(newcomer.email, "Join the team", "/enrol"))
 
 
-def test_two_people_and_a_task(office: Service, browser: Browser, pictures: Path) -> None:
+@pytest.fixture
+def otto(office: Service, browser: Browser, chromium: str, tmp_path: Path, pictures: Path) -> Iterator[Person]:
+    """Who approves: with an authenticator in a browser that trusts the service's key, as passkeys need."""
+    args = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    args += [f"--ignore-certificate-errors-spki-list={trusted(office)}"]
+    context = browser.browser_type.launch_persistent_context(
+        str(tmp_path / "otto"), executable_path=chromium, args=args, viewport={"width": 1280, "height": 900}
+    )
+    tools = context.new_cdp_session(context.pages[0])
+    tools.send("WebAuthn.enable")
+    tools.send("WebAuthn.addVirtualAuthenticator", {"options": PLATFORM})
+    person = Person(office, context.pages[0], "otto@example.org", pictures=pictures)
+    person.name = "Otto Operator"
+    yield person
+    context.close()
+
+
+def add_passkey(person: Person) -> None:
+    """From the page of a request, which cannot be approved without one."""
+    page = person.page
+    page.get_by_text("You have no passkey yet").wait_for()
+    person.see("approval-without-passkey")
+    page.locator("main").get_by_role("link", name="Add a passkey").click()
+    page.wait_for_url("**/account/two-factor/passkey")
+    page.get_by_label("Name").fill("My laptop")
+    page.get_by_role("button", name="Create the passkey").click()
+    page.wait_for_url(re.compile("/account/two-factor$"))
+
+
+def test_two_people_and_a_task(office: Service, browser: Browser, otto: Person, pictures: Path) -> None:
     boss = meet(office, browser, "boss@example.org", pictures=pictures)
     made = office.subs("bootstrap", boss.email, "Grace Hopper")
     link = re.search(r"https://\S+/enrol\S+", made.stdout.replace("\n", ""))
     assert link, made.stderr
     join(boss, link[0])
     sam = meet(office, browser, "sam@example.org", pictures=pictures)
-    otto = meet(office, browser, "otto@example.org", pictures=pictures)
-    sam.name, otto.name = "Sam Security", "Otto Operator"
+    sam.name = "Sam Security"
     invite(boss, sam, "security")
     invite(boss, otto, "administrator")
 
@@ -75,11 +105,14 @@ def test_two_people_and_a_task(office: Service, browser: Browser, pictures: Path
     request = sam.page.url
 
     otto.page.goto(office.link(otto.email, "Sam Security asks for your approval", "/team/approvals/"))
+    add_passkey(otto)
+    otto.page.goto(request)
     otto.see("approval-to-decide")
     otto.go("/team/approvals", "approvals-inbox")
     assert otto.page.locator("nav .badge.waiting").first.inner_text().endswith("1")
     otto.page.goto(request)
     press(otto, "Approve", "You approved exactly this")
+    otto.page.locator("main").get_by_text("Signed").wait_for()
     otto.see("approval-given")
     sam.page.goto(request)
     sam.see("approval-ready")

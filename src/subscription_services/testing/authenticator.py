@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from subscription_services.kernel.clock import system_random
 
 ORIGIN = "https://localhost:8443"
 PRESENT, VERIFIED, ELIGIBLE, BACKED_UP, ATTESTED = 1, 4, 8, 16, 64
@@ -37,7 +38,7 @@ class Authenticator:
     count: int = 0
     rp: str = ""
     client: dict[str, Any] = field(default_factory=dict)
-    credential: bytes = field(default_factory=lambda: os.urandom(32))
+    credential: bytes = field(default_factory=lambda: system_random(32))
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
     handle: bytes = b""
 
