@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from subscription_services.identity.errors import WrongCredentials
-from subscription_services.identity.known import FREE, QUIET, STRANGERS, STRANGERS_WAIT, WAITS
+from subscription_services.identity.known import FREE, QUIET, STRANGERS, STRANGERS_QUIET, STRANGERS_WAIT, WAITS
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.sign_in import SignIn
 from subscription_services.identity.operations.sign_up import IssueLink
@@ -37,6 +37,7 @@ class Growing:
 
     allowed: int
     waits: tuple[int, ...]
+    quiet: int = QUIET
     used: int = 0
     open_at: datetime = LONG_AGO
     quiet_at: datetime = LONG_AGO
@@ -48,7 +49,7 @@ class Growing:
         over = self.used - self.allowed
         wait = 0 if over < 0 else self.waits[min(over, len(self.waits) - 1)]
         self.open_at = now + timedelta(seconds=wait)
-        self.quiet_at = self.open_at + timedelta(seconds=QUIET)
+        self.quiet_at = self.open_at + timedelta(seconds=self.quiet)
         return True
 
     def forget(self) -> None:
@@ -83,7 +84,7 @@ class Lock(RuleBasedStateMachine):
         self.account = self.world.subscriber(self.email).id
         self.sources = {number: Source() for number in range(10)}
         self.own = Growing(FREE, WAITS)
-        self.brake = Growing(STRANGERS, STRANGERS_WAIT)
+        self.brake = Growing(STRANGERS, STRANGERS_WAIT, STRANGERS_QUIET)
         self.guessed: list[datetime] = []
         self.number = self.forgiven = 0
         self.device = ""
@@ -157,16 +158,16 @@ class Lock(RuleBasedStateMachine):
             self.device = device
             assert self.try_it(PASSWORD, number, device) == device
 
-    @rule(seconds=st.sampled_from([1, 14, 15, 61, 299, 301, 901, 3601, 7300]))
+    @rule(seconds=st.sampled_from([1, 14, 15, 61, 299, 301, 901, 3601, 7300, 86_401, 90_100]))
     def time_goes_by(self, seconds: int) -> None:
         self.world.clock.advance(seconds=seconds)
 
     def teardown(self) -> None:
-        """However they spread it: the brake's number, and again after each quiet hour or success of the owner."""
+        """However they spread it: the brake's number, and again after each quiet day or success of the owner."""
         guessed = getattr(self, "guessed", [])
         for first in guessed:
-            hour = [moment for moment in guessed if first <= moment < first + timedelta(seconds=QUIET)]
-            assert len(hour) <= (STRANGERS + len(STRANGERS_WAIT)) * (1 + self.forgiven)
+            day = [moment for moment in guessed if first <= moment < first + timedelta(seconds=STRANGERS_QUIET)]
+            assert len(day) <= (STRANGERS + len(STRANGERS_WAIT) + 24) * (1 + self.forgiven)
 
 
 @pytest.fixture

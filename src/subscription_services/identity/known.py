@@ -31,6 +31,9 @@ FREE = 5
 STRANGERS = 30
 """Wrong passwords of one account from all browsers that it does not know, before these have to wait."""
 STRANGERS_WAIT = (300, 900, 3600)
+STRANGERS_QUIET = 86_400
+"""A botnet that rests for an hour begins where it stopped: some fifty tries a day, under the hundred in a row that
+SP 800-63B-4 (3.2.2) allows."""
 ACCOUNTS_OF_A_SOURCE = 10
 """Different accounts that one address fails at within an hour and does not get into, before it is held for stuffing:
 more than an office behind one address has of people who give up."""
@@ -129,7 +132,7 @@ SIGN_IN_LIMITS = (
     *SOURCE_LIMITS,
     GrowingLimit(FREE, WAITS, QUIET, "account and browser or address", _who_tries),
     GrowingLimit(
-        STRANGERS, STRANGERS_WAIT, QUIET, "account from unknown browsers",
+        STRANGERS, STRANGERS_WAIT, STRANGERS_QUIET, "account from unknown browsers",
         _unknown(lambda request: request.email.casefold()),
     ),
     SpreadLimit(ACCOUNTS_OF_A_SOURCE, SPREAD_OVER, MANY_ACCOUNTS, STUFFING, _source, _email),
