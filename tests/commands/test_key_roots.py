@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from subscription_services import app
+from subscription_services.access.errors import NotSigned
 from subscription_services.commands.key_roots import create, move
 from subscription_services.identity import model
 from subscription_services.identity.operations.sign_in import SignIn, SignInCode
@@ -118,6 +119,9 @@ def at_rest(place: tuple[Path, str], tmp_path: Path) -> Place:
         return Place(*place, world.clock, first, second, support, Holder("file", tmp_path).new())
 
 
+@pytest.mark.xfail(
+    raises=NotSigned, strict=True, reason="a terminal cannot sign with a passkey yet: approve on the page before"
+)
 def test_two_people_move_the_keys_and_the_log_says_so(installed: Place) -> None:
     seat = installed.seat(installed.first, installed.second)
     moved = move(installed.environment, installed.target, seat, installed.now)
@@ -171,6 +175,9 @@ def test_nobody_is_asked_while_the_service_runs(embedded: Place) -> None:
         house.close()
 
 
+@pytest.mark.xfail(
+    raises=NotSigned, strict=True, reason="a terminal cannot sign with a passkey yet: approve on the page before"
+)
 def test_a_root_where_keys_exist_takes_two_people(embedded: Place, tmp_path: Path) -> None:
     root = f"file:{tmp_path}/made.key"
     with pytest.raises(Refusal):
