@@ -1,7 +1,7 @@
 """`subs keys create-root` and `subs keys move-root`, offline: two people allow it through perform(), then it happens.
 
-The service is stopped, so the house is opened here, under the root it has, for as long as people are asked. A second
-person approves at this terminal, or did so in the team console before: it is the same approval, and the same rules.
+The service is stopped, so the house is opened here, under the root it has, for as long as people are asked. The second
+person approves in the team console, with a passkey, while the service runs: what was asked for here waits there.
 Whoever holds the root key and the files could make and move keys by other means; that it takes two people and stands in
 the log holds for those who use this command.
 """
@@ -97,6 +97,7 @@ def _allow(
 async def _ask(
     kernel: Kernel, operation: Operation, request: operations.CreateRoot | operations.MoveRoot, terminal: Terminal
 ) -> None:
+    """A terminal holds no passkey, so whoever approves does it on the page; here it is asked for, and used."""
     first = await sign_in(kernel, terminal, "the person who does this")
     try:
         await perform(kernel, operation, first, request, origin=ORIGIN)
@@ -108,11 +109,10 @@ async def _ask(
             raise Refusal(
                 f"Nobody else could approve this. Do it from {asked.runs_from:%Y-%m-%d %H:%M} UTC on."
             ) from None
-        second = await sign_in(kernel, terminal, "a second person who approves")
-        shown = await do(kernel, "access.approval_request", second, id=asked.id)
-        await do(kernel, "access.approve", second, id=asked.id, shown=shown.words.digest)
-        await do(kernel, "identity.sign_out", second)
-        await perform(kernel, operation, first, request, origin=ORIGIN)
+        raise Refusal(
+            f"Asked for approval ({asked.id}). Start the service, let somebody else approve it with their passkey at "
+            "/team/approvals, stop the service and do this again."
+        ) from None
     await do(kernel, "identity.sign_out", first)
 
 
