@@ -29,7 +29,7 @@ def main(message: str) -> None:
         with store.write_engine.connect() as connection:
             config = _config()
             config.attributes["connection"] = connection
-            revision = f"{len(existing) + 1:04d}"
+            revision = f"{max((int(path.name[:4]) for path in existing), default=0) + 1:04d}"
             command.revision(config, message, autogenerate=True, rev_id=revision)
         store.close()
     if not existing:
