@@ -13,10 +13,19 @@ from axe_playwright_python.base import AxeResults
 from playwright.async_api import Page as AsyncPage
 from playwright.sync_api import Page
 
-WHOLE = """() => new Promise(done => {
-  const ready = () => document.fonts.ready.then(() => done());
-  if (document.readyState === 'complete') ready(); else addEventListener('load', ready, { once: true });
-})"""
+WHOLE = """async () => {
+  if (document.readyState !== 'complete') await new Promise(done => addEventListener('load', done, { once: true }));
+  await document.fonts.ready;
+  // a colour that is still fading is not the one that is read
+  await Promise.race([
+    new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))),
+    new Promise(done => setTimeout(done, 500)),
+  ]);
+  const ending = document.getAnimations().filter(one => one.effect.getComputedTiming().endTime !== Infinity);
+  await Promise.race([
+    Promise.allSettled(ending.map(one => one.finished)), new Promise(done => setTimeout(done, 2000)),
+  ]);
+}"""
 
 
 def judged(page: Page, **options: Any) -> AxeResults:
