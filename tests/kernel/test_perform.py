@@ -16,6 +16,7 @@ from subscription_services.kernel.errors import (
     Conflict,
     IdempotencyMismatch,
     Invalid,
+    KeyUnavailable,
     NotFound,
     NotSignedIn,
     Refusal,
@@ -101,6 +102,8 @@ def grave(tx: Transaction, ctx: Context, request: Small) -> Change[Small]:
 @operation("kernel.open", by=[Public("tests")], limits=[Limit(3, 60, "address")])
 def open_to_all(tx: Transaction, ctx: Context, request: Small) -> Change[Small]:
     """Anybody may, but not too often."""
+    if request.number == 503:
+        raise KeyUnavailable()
     return Change(None, request)
 
 
@@ -260,6 +263,13 @@ def test_limits_hold_and_end(house: World) -> None:
     house.do(open_to_all, Anonymous(), Small(1), origin=Origin(address="127.9.9.9"))
     house.clock.advance(seconds=61)
     house.do(open_to_all, Anonymous(), Small(1))
+
+
+def test_a_part_of_ours_that_fails_costs_nobody_a_try(house: World) -> None:
+    for _ in range(8):
+        with pytest.raises(KeyUnavailable):
+            house.do(open_to_all, Anonymous(), Small(503))
+    test_limits_hold_and_end(house)
 
 
 def test_strangers_cannot_fill_the_log(house: World) -> None:

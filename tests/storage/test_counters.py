@@ -72,6 +72,22 @@ def test_a_window_ends_and_keys_are_apart(world: World, limiter: Limiter, engine
         assert world.run(limiter.forget()) == 3
 
 
+def test_a_use_that_is_taken_back_leaves_room_and_no_wait(world: World, limiter: Limiter) -> None:
+    world.run(limiter.take_back("test", "key", 1, 60))  # nothing was counted: nothing happens
+    for _ in range(3):
+        world.run(limiter.spend("test", "key", 1, 60))
+        assert refused(world, limiter.spend("test", "key", 1, 60))
+        world.clock.advance(seconds=61)
+        world.run(limiter.spend("test", "key", 1, 60))
+        world.run(limiter.take_back("test", "key", 1, 60))
+    for _ in range(5):
+        world.run(limiter.spend_growing("grown", "key", 2, (30,), 600))
+        world.run(limiter.take_back("grown", "key", 2, 0))
+    world.run(limiter.spend_growing("grown", "key", 2, (30,), 600))
+    world.run(limiter.spend_growing("grown", "key", 2, (30,), 600))
+    assert refused(world, limiter.spend_growing("grown", "key", 2, (30,), 600))
+
+
 @given(st.lists(st.tuples(st.sampled_from("ws"), st.integers(0, 4000)), max_size=25))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_growing_waits_follow_a_small_model(world: World, steps: list[tuple[str, int]]) -> None:

@@ -46,21 +46,18 @@ def refused(client: httpx.Client, path: str) -> httpx.Response | None:
 
 
 def join_when_back(service: Service) -> Visitor:
-    """Somebody new, as soon as the key service answers again."""
-    tries: list[Visitor] = []
+    """Somebody new, as soon as the key service answers again; tries meanwhile count against nobody."""
+    newcomer = Visitor(service)
 
     def signed_up() -> bool:
-        # another person each time: how often one address is written to is limited
-        tries.append(Visitor(service))
         try:
-            tries[-1].sign_up()
+            newcomer.sign_up()
         except AssertionError as error:
             assert "key service is not answering" in str(error)
             return False
         return True
 
     eventually(signed_up, 180)
-    newcomer = tries[-1]
     newcomer.verify()
     newcomer.sign_in()
     return newcomer

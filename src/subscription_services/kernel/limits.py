@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from .context import Context
+from .errors import Unavailable
 from .events import Event
 from .operations import AnyLimit, GrowingLimit, Limit, Operation, SpreadLimit
 from .probing import ADDRESS
@@ -38,6 +39,19 @@ async def spend(kernel: Kernel, operation: Operation, ctx: Context, request: msg
         else:
             await kernel.limiter.spend(name, key, limit.allowed, limit.seconds)
     return replace(ctx, suspected=tuple(suspected)) if suspected else ctx
+
+
+async def take_back(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> None:
+    """A part of ours did not answer: nobody was told anything, so nobody pays for the try."""
+    for limit in operation.limits:
+        if isinstance(limit, SpreadLimit):
+            continue
+        seconds = limit.seconds if isinstance(limit, Limit) else 0
+        try:
+            if key := _key(kernel, operation, limit, ctx, request):
+                await kernel.limiter.take_back(_name(operation, limit), key, limit.allowed, seconds)
+        except Unavailable:  # what failed is what counts; the caller gets the first error
+            return
 
 
 async def failed(kernel: Kernel, operation: Operation, ctx: Context, request: msgspec.Struct) -> list[Event]:

@@ -25,7 +25,7 @@ from .actors import Actor, Anonymous, Asker, System
 from .clock import Clock, Random
 from .context import Context, Origin
 from .deferred import Deferred
-from .errors import DomainError, Invalid
+from .errors import DomainError, Invalid, Unavailable
 from .events import Detail
 from .ids import Ids
 from .operations import Change, Declined, Operation, Registry, Seen
@@ -81,6 +81,8 @@ class _Attempt:
     """What is being tried; its context names who asks as soon as that is known, for the record of a failure too."""
 
     ctx: Context
+    counted: msgspec.Struct | None = None
+    """The request, once it is counted under the limits."""
 
 
 async def perform(
@@ -112,6 +114,7 @@ async def perform(
             _guard(kernel.guard, values)
         if operation.limits:
             ctx = await limits.spend(kernel, operation, ctx, checked)
+            attempt.counted = checked
         if asker is None:
             claimed = authorise.claimed_standing(ctx)
             authorise.permit(operation, ctx, claimed)
@@ -121,6 +124,8 @@ async def perform(
         else:
             outcome = await _read(kernel, operation, attempt, checked, asker)
     except Exception as error:
+        if isinstance(error, Unavailable) and attempt.counted is not None:
+            await limits.take_back(kernel, operation, ctx, attempt.counted)
         await _record_failure(kernel, operation, attempt.ctx, error, request)
         raise
     if outcome.error is not None:

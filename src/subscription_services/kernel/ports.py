@@ -117,6 +117,10 @@ class Limiter(Protocol):
         """Count one use; after `allowed` of them each costs the next of `waits`. Raises TooMany while it lasts."""
         ...
 
+    async def take_back(self, name: str, key: str, allowed: int, seconds: int) -> None:
+        """Undo one use that was counted, and the wait that it brought; as it was spent; no `seconds` where waits grow."""
+        ...
+
     async def forgive(self, name: str, key: str) -> None:
         """Forget the uses of `key` that grow waits."""
         ...

@@ -6,8 +6,9 @@ language by itself: Jinja asks for `__html__`. Whatever is neither Words nor nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from functools import reduce
 from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
@@ -76,19 +77,17 @@ def counted(one: str, many: str, number: int, /, **values: Any) -> Words:
 
 def joined(*parts: str) -> Words:
     """Facts that stand one after the other, those that are there: "Firefox on Linux, 192.0.2.7"."""
-    first, *rest = [part for part in parts if part] or [""]
-    found = as_words(first) if first else Words("")
-    for part in rest:
-        found = words("%(one)s, %(more)s", one=found, more=part)
-    return found
+    return _strung(parts, lambda one, more: words("%(one)s, %(more)s", one=one, more=more))
 
 
 def sentences(*parts: str) -> Words:
-    """Whole sentences one after the other."""
-    found = Words("")
-    for part in parts:
-        found = words("%(one)s %(more)s", one=found, more=as_words(part)) if found else as_words(part)
-    return found
+    """Whole sentences one after the other, those that are there."""
+    return _strung([as_words(part) for part in parts], lambda one, more: words("%(one)s %(more)s", one=one, more=more))
+
+
+def _strung(parts: Iterable[str], link: Callable[[Words, str], Words]) -> Words:
+    first, *rest = [part for part in parts if part] or [""]
+    return reduce(link, rest, as_words(first))
 
 
 def table(texts: Mapping[T, str]) -> dict[T, Words]:

@@ -55,6 +55,13 @@ class DatabaseLimiter:
         if wait > timedelta(0):
             raise TooMany(retry_after=max(1, ceil(wait.total_seconds())))
 
+    async def take_back(self, name: str, key: str, allowed: int, seconds: int) -> None:
+        live = update(counter).where(
+            counter.c.bucket == self._bucket(name, key), counter.c.used > 0, counter.c.ends_at > self._clock()
+        )  # fmt: skip
+        less = live.values(used=counter.c.used - 1, open_at=None)
+        await self._store.write(Writer.LIMITS, lambda connection: connection.execute(less))
+
     async def forgive(self, name: str, key: str) -> None:
         statement = delete(counter).where(counter.c.bucket == self._bucket(name, key))
         await self._store.write(Writer.LIMITS, lambda connection: connection.execute(statement))

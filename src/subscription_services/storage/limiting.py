@@ -48,6 +48,9 @@ class FallbackLimiter:
     async def spend_growing(self, name: str, key: str, allowed: int, waits: Sequence[int], quiet: int) -> None:
         await self._count(lambda limiter: limiter.spend_growing(name, key, allowed, waits, quiet))
 
+    async def take_back(self, name: str, key: str, allowed: int, seconds: int) -> None:
+        await self._count(lambda limiter: limiter.take_back(name, key, allowed, seconds))
+
     async def forgive(self, name: str, key: str) -> None:
         await self._count(lambda limiter: limiter.forgive(name, key))
 

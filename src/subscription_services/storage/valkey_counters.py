@@ -43,6 +43,10 @@ end
 redis.call('PEXPIRE', KEYS[1], (wait + quiet) * 1000)
 return 0
 """
+_TAKE_BACK = b"""
+if tonumber(redis.call('GET', KEYS[1]) or 0) > 0 then redis.call('DECR', KEYS[1]) end
+if KEYS[2] then redis.call('DEL', KEYS[2]) end
+"""
 _SPREAD = b"""
 local allowed, seconds, kept = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local full = redis.call('SCARD', KEYS[1]) >= kept
@@ -65,6 +69,7 @@ class ValkeyLimiter:
         self._windows = FixedWindowRateLimiter(self._storage)
         self._server: Any = self._storage.get_connection()
         self._grow = self._server.register_script(_GROW)
+        self._take_back = self._server.register_script(_TAKE_BACK)
         self._spread = self._server.register_script(_SPREAD)
         # threads rather than the loop's own connections: commands and jobs use one house from several loops in turn
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="limits")
@@ -82,6 +87,13 @@ class ValkeyLimiter:
         left = timedelta(milliseconds=await self._ask(lambda: int(self._grow(names, [allowed, quiet, *waits]))))
         if left > timedelta(0):
             raise TooMany(retry_after=max(1, ceil(left.total_seconds())))
+
+    async def take_back(self, name: str, key: str, allowed: int, seconds: int) -> None:
+        names = self._growing(name, key)
+        if seconds:
+            window = RateLimitItemPerSecond(allowed, seconds, namespace="window").key_for(self._bucket(name, key))
+            names = [self._storage.prefixed_key(window)]
+        await self._ask(lambda: self._take_back(names))
 
     async def forgive(self, name: str, key: str) -> None:
         names = self._growing(name, key)
