@@ -118,7 +118,7 @@ class Limiter(Protocol):
         ...
 
     async def take_back(self, name: str, key: str, allowed: int, seconds: int) -> None:
-        """Undo one use that was counted, and the wait that it brought; as it was spent; no `seconds` where waits grow."""
+        """Undo one use as it was spent, and the wait that it brought; no `seconds` where waits grow."""
         ...
 
     async def forgive(self, name: str, key: str) -> None:
