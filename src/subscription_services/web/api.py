@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 import msgspec
 from starlette.responses import Response
@@ -25,10 +26,14 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 def api_routes(registry: Registry, *, product: str, version: str) -> tuple[Route, ...]:
     """A POST for each change, a GET for each read; what only the service itself may do has no route."""
     open_ones = [item for item in registry if not item.internal]
-    described = msgspec.json.encode(document(open_ones, product=product, version=version))
+
+    @cache
+    def described() -> bytes:
+        """Made when first asked for: most processes never are."""
+        return msgspec.json.encode(document(open_ones, product=product, version=version))
 
     async def openapi(call: Call) -> Response:
-        return Response(described, media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return Response(described(), media_type="application/json", headers={"Cache-Control": "no-cache"})
 
     return (
         Route("GET", "/api/openapi.json", openapi, reason="the description of the API", anonymous=True),
