@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONDONTWRITEBYTECODE := 1
+# the tests start some hundred processes: each that compiles the sources anew costs a third of a second
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test check bench lock documents clean
 
