@@ -32,7 +32,6 @@ def main() -> int:
     https_port = environment.get("SUBS_HTTPS_PORT", "8443")
     name = environment.get("SUBS_PUBLIC_NAME", "localhost")
     origin = f"https://{name}:{https_port}"
-    certificate = _certificate(environment)
     webhook_secret = f"whsec_{_kept(beside / 'webhook-secret')}"
     secret_key = f"sk_test_{_kept(beside / 'secret-key')}"
     usual = "SUBS_HTTPS_PORT" not in os.environ
@@ -40,6 +39,7 @@ def main() -> int:
     children: list[subprocess.Popen[str]] = []
     try:
         children.append(_start("sandbox.mailbox", "--http-port", str(mailbox_port)))
+        certificate = _certificate(environment)  # while the mailbox starts
         mailbox = _first_line(children[-1])
         smtp = mailbox.split("smtp ")[1].split(",")[0]
         mailbox_url = mailbox.split("read at ")[1]
