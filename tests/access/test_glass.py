@@ -1,4 +1,4 @@
-"""Break glass: the sealed code and a fresh second factor lend for an hour, loudly, and somebody else has to review it."""
+"""Break glass: the sealed code and a fresh second factor lend for an hour, loudly, and somebody else reviews it."""
 
 from __future__ import annotations
 
