@@ -185,6 +185,7 @@ def _assemble(
         *keys_jobs.SCHEDULES,
         *tidy.SCHEDULES,
         *access.SCHEDULES,
+        *access.GLASS_SCHEDULES,
         *ledger_jobs.SCHEDULES,
         *trust.schedules(register),
     )
@@ -215,6 +216,7 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
     """Every kind of job."""
     house = settings.of(HouseSettings)
     facts = mail.SiteFacts(house.public_url, PRODUCT, f"support@{house.domain}")
+    letters = (*identity.LETTERS, *billing.LETTERS, *access.LETTERS, *access.GLASS_LETTERS)
 
     def doors(kernel: Kernel) -> Doors:
         http = f"http://localhost:{house.http_port}"
@@ -223,11 +225,12 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
         )
 
     return [
-        *mail.kinds(settings.of(mail.MailSettings), (*identity.LETTERS, *billing.LETTERS, *access.LETTERS), facts),
+        *mail.kinds(settings.of(mail.MailSettings), letters, facts),
         *identity.kinds(), *subscriptions.kinds(),
         *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
         *tidy.kinds(), *ledger_jobs.kinds(),
         *trust.kinds(register, doors), *access.kinds(house.data_path, PRODUCT, VERSION),
+        *access.glass_kinds(),
     ]  # fmt: skip
 
 

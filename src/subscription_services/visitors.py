@@ -65,6 +65,16 @@ RECOVERING = Alarm(
     ),
     words("Stop it"), "/account/recovery/stop",
 )  # fmt: skip
+GLASS = Alarm(
+    words("The glass is broken"),
+    words(
+        "Somebody used the sealed code and was lent access without anybody's consent. This stays here until somebody "
+        "else has reviewed what was done and closed the review."
+    ),
+    words("See what was done"), link="/team/glass",
+)  # fmt: skip
+GLASS_TOLD = Alarm(GLASS.title, GLASS.text)
+"""For who holds no role, and could not open the page."""
 _SUBSCRIBER = Navigation(SUBSCRIBERS, ACCOUNT, FOOTER)
 _STRANGER = Navigation(VISITORS, (), FOOTER)
 
@@ -107,7 +117,7 @@ class Front:
             return Visitor()
         await session.noted()
         return Visitor(
-            actor, session.person(actor), session.held, alarm=session.alarm, waiting=session.waiting
+            actor, session.person(actor), session.held, alarms=session.alarms, waiting=session.waiting
         )  # fmt: skip
 
     def asker(self, request: Request) -> Asker | None:
@@ -188,9 +198,12 @@ class _Session:
         return Person(self._person.name, detail)
 
     @property
-    def alarm(self) -> Alarm | None:
+    def alarms(self) -> tuple[Alarm, ...]:
         """What they see on every page until it is over."""
-        return RECOVERING if self._person is not None and self._person.recovering else None
+        mine = (RECOVERING,) if self._person is not None and self._person.recovering else ()
+        if self._claims is None or not self._claims.glass:
+            return mine
+        return (*mine, GLASS if self._claims.roles else GLASS_TOLD)
 
     @property
     def waiting(self) -> dict[str, int]:

@@ -50,6 +50,8 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
+from .glass_cases import GLASS
+
 SCOPES = ["access.audit_log"]
 
 
@@ -370,6 +372,7 @@ CASES = [
         lambda w: (w.team(Role.AUDITOR), OneTask(_open_task(w))),
         lambda w: (w.subscriber(), OneTask(_open_task(w))),
     ),
+    *GLASS,
     Case("access.download_log_export", _ready, lambda w: (w.team(Role.SUPPORT), _ready(w)[1])),
     Case(
         "access.record_export_part", lambda w: (w.system(), _part(w)), lambda w: (w.team(Role.ADMINISTRATOR), _part(w))

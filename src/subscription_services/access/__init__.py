@@ -13,6 +13,8 @@ from .checks import checks
 from .claims import Claims, claims_of
 from .documents import operations_document, roles_document
 from .export_making import SCHEDULES, kinds
+from .glass_jobs import GLASS_SCHEDULES, glass_kinds
+from .glass_letters import GLASS_LETTERS
 from .kinds_arrive import log_check
 from .letters import LETTERS
 from .operations import OPERATIONS
@@ -24,8 +26,9 @@ from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
-    "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion", "Bootstrap",
-    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Signatures", "bootstrap", "checks", "claims_of",
-    "configure", "elevations_of", "kinds", "know", "log_check", "operations_document", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
+    "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
+    "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority",
+    "Signatures", "bootstrap", "checks", "claims_of", "configure", "elevations_of", "glass_kinds", "kinds", "know",
+    "log_check", "operations_document", "resolve_token", "roles_document", "roles_of", "routes",
+    "service_account_of", "sign_with", "team_navigation", "waiting_for",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, or_, select, text
+from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, or_, select
 
 from subscription_services.kernel.actors import (
     Actor,
@@ -22,11 +22,12 @@ from subscription_services.kernel.actors import (
 )
 from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.ports import Keys
+from subscription_services.storage import holds
 
 from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
-from .task_model import task
+from .task_model import GLASS, task
 
 _NOW: BindParameter[datetime] = bindparam("now")
 _ROLES = select(grant.c.role).where(
@@ -41,8 +42,9 @@ _TASKS = select(task).where(
     task.c.granted_at <= _NOW,
     task.c.ends_at > _NOW,
 )
+# what a transaction that writes rests on is held until its commit: whoever ends it waits for what is committing already
+_HELD_ROLES = _ROLES.with_for_update(read=True)
 _HELD_TASKS = _TASKS.with_for_update(read=True)
-_MAY_WRITE = text("SELECT current_setting('transaction_read_only') = 'off'")
 _TOKEN_IS_GOOD = and_(
     token.c.revoked_at.is_(None),
     token.c.expires_at > _NOW,
@@ -55,6 +57,7 @@ _TOKEN = (
     .where(_TOKEN_IS_GOOD)
 )
 _TOKEN_BY_ID = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
+_HELD_TOKEN = _TOKEN_BY_ID.with_for_update(read=True)
 TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
 _scopes = msgspec.json.Decoder(frozenset[str])
@@ -77,14 +80,15 @@ class HouseAuthority:
                 return _person(connection, actor, now, frozenset(), ())
             case TeamMember():
                 lent = () if self._keys is None else elevations_of(connection, self._keys, actor.id, now)
-                return _person(connection, actor, now, roles_of(connection, actor.id, now), lent)
+                return _person(connection, actor, now, roles_of(connection, actor.id, now, held=True), lent)
             case ServiceAccount():
                 return _program(connection, actor, now)
 
 
-def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[Role]:
-    """The roles that `account` holds now."""
-    found = connection.execute(_ROLES, {"account": account, "now": now}).scalars()
+def roles_of(connection: Connection, account: str, now: datetime, *, held: bool = False) -> frozenset[Role]:
+    """The roles that `account` holds now; `held` until the commit where they could be ended meanwhile."""
+    statement = _HELD_ROLES if held and holds(connection) else _ROLES
+    found = connection.execute(statement, {"account": account, "now": now}).scalars()
     return frozenset(Role(name) for name in found)
 
 
@@ -94,11 +98,8 @@ def elevations_of(connection: Connection, keys: Keys, account: str, now: datetim
     In a transaction that writes they are held until its commit: whoever ends one waits for what is committing already,
     and whatever comes later, on any node, finds it ended.
     """
-    values = {"account": account, "now": now}
-    rows = connection.execute(_TASKS, values).all()
-    if rows and connection.dialect.name == "postgresql" and connection.execute(_MAY_WRITE).scalar():
-        rows = connection.execute(_HELD_TASKS, values).all()
-    return _lent(keys, rows)
+    statement = _HELD_TASKS if holds(connection) else _TASKS
+    return _lent(keys, connection.execute(statement, {"account": account, "now": now}).all())
 
 
 def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:
@@ -106,10 +107,16 @@ def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:
     for row in rows:
         if not row_codes.is_ours(keys, task.name, row_codes.TASK, row):
             continue
-        allowed = catalogue.lends(Role(row.role))
+        allowed = lends_under(row)
         wanted = decode_scopes(row.operations)
         found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about))
     return tuple(found)
+
+
+def lends_under(row: Row[Any]) -> frozenset[str]:
+    """What code lets this task lend at most: less where nobody granted it but the glass was broken."""
+    broken = str(row.granted_by or "").startswith(GLASS)
+    return catalogue.lends_by_glass(Role(row.role)) if broken else catalogue.lends(Role(row.role))
 
 
 def decode_scopes(text: str) -> frozenset[str]:
@@ -130,7 +137,8 @@ def _person(
 
 
 def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:
-    row = connection.execute(_TOKEN_BY_ID, {"token": actor.token, "account": actor.id, "now": now}).one_or_none()
+    statement = _HELD_TOKEN if holds(connection) else _TOKEN_BY_ID
+    row = connection.execute(statement, {"token": actor.token, "account": actor.id, "now": now}).one_or_none()
     if row is None:
         raise NotSignedIn()
     return Standing(scopes=decode_scopes(row.scopes))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.operations import Operation, Registry
 
-from .policy import grantable_scopes, lendable
+from .policy import NEVER_BY_GLASS, grantable_scopes, lendable
 
 _known: list[Registry] = []
 _lendable: dict[Role, frozenset[str]] = {}
@@ -40,3 +40,8 @@ def named(name: str) -> Operation | None:
 def lends(role: Role) -> frozenset[str]:
     """Names of the operations of a role that a task can lend: what code allows the role now, whatever was stored."""
     return _lendable.get(role, frozenset())
+
+
+def lends_by_glass(role: Role) -> frozenset[str]:
+    """The same where nobody granted it."""
+    return lends(role) - NEVER_BY_GLASS

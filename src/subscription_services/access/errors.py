@@ -137,3 +137,28 @@ class ExternalIdTaken(Conflict):
 class UserNameFixed(Invalid):
     code = "user-name-fixed"
     message = "The userName is the address that a person signs in with; only they change it, with a proof."
+
+
+class NothingSealed(Conflict):
+    code = "nothing-sealed"
+    message = "There is no sealed code. Seal one, together with somebody else, and keep it in an envelope."
+
+
+class WrongGlassCode(Refusal):
+    code = "wrong-glass-code"
+    message = "This is not the sealed code. Everybody who looks after access was told of the attempt."
+
+
+class GlassReviewOpen(Refusal):
+    code = "glass-review-open"
+    message = "You broke the glass before, and what you did then is not reviewed yet. Somebody has to close that first."
+
+
+class GlassClosed(Conflict):
+    code = "glass-closed"
+    message = "This review is closed already."
+
+
+class GlassStillBroken(Conflict):
+    code = "glass-still-broken"
+    message = "The glass is still broken. End the access first, or wait until its time is up; then review it."

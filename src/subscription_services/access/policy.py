@@ -26,7 +26,14 @@ ROLE_SUMMARIES = table(
 NEVER_LENT = frozenset(
     {
         "access.approve", "access.refuse_approval", "access.grant_task", "access.refuse_task", "access.grant_role",
-        "access.invite",
+        "access.invite", "access.seal_glass", "access.try_glass", "access.break_glass", "access.close_glass_review",
+    }
+)  # fmt: skip
+# nobody granted it, so nothing that outlasts the hour: no secret of a program, no rule, no way in, no second voice
+NEVER_BY_GLASS = frozenset(
+    {
+        "access.create_service_account", "access.issue_token", "access.rotate_token", "access.make_task_rule",
+        "identity.approve_recovery", "identity.approve_team_recovery", "keys.agree_to_restore", "ledger.release",
     }
 )  # fmt: skip
 

@@ -27,6 +27,20 @@ TASK = (
     "ended_at", "outcome",
 )  # fmt: skip
 RULE = ("id", "held", "role", "operations", "minutes", "made_by", "made_at", "ended_at")
+SEAL = ("id", "digest", "sealed_by", "sealed_at", "tested_at", "tested_by", "ended_at", "outcome")
+GLASS = (
+    "id",
+    "account",
+    "seal",
+    "task",
+    "started_at",
+    "ends_at",
+    "due_at",
+    "others",
+    "closed_at",
+    "closed_by",
+    "verdict",
+)
 _PURPOSE = "access.rows"
 
 

@@ -36,6 +36,10 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=5, le=LONGEST_DAYS * 24 * 60),
         Says("The longest time for which a task may lend somebody operations."),
     ] = 480  # fmt: skip
+    glass_review_days: Annotated[
+        int, Meta(ge=1, le=30),
+        Says("Days within which somebody else has to review and close what was done after the glass was broken."),
+    ] = 7  # fmt: skip
 
 
 SETTINGS = Slice("access", AccessSettings)

@@ -12,6 +12,9 @@ from subscription_services.kernel.model import metadata
 from subscription_services.storage.sealed import Sealed, personal
 
 LONGEST_DAYS = 7
+GLASS_SECONDS = 3600
+GLASS = "glb_"
+"""Begins the id that stands as `granted_by` where nobody granted it: the glass was broken."""
 _LONGEST = LONGEST_DAYS * 24 * 3600 * 1_000_000  # microseconds, as Instant stores them
 _ROLES = ", ".join(f"'{role.value}'" for role in Role)
 
@@ -46,6 +49,11 @@ task = Table(
         f"ends_at IS NOT NULL AND ends_at > asked_at AND ends_at <= asked_at + {_LONGEST}", name="has_an_end"
     ),
     CheckConstraint("(granted_at IS NULL) = (granted_by IS NULL)", name="granted_by_somebody"),
+    CheckConstraint(
+        f"granted_by IS NULL OR substr(granted_by, 1, 4) <> '{GLASS}'"
+        f" OR ends_at <= asked_at + {GLASS_SECONDS * 1_000_000}",
+        name="broken_glass_is_short",
+    ),
     CheckConstraint("granted_by IS NULL OR granted_by <> account", name="not_to_oneself"),
     CheckConstraint("granted_at IS NULL OR (granted_at >= asked_at AND granted_at < ends_at)", name="granted_in_time"),
     CheckConstraint("outcome IN ('refused', 'closed', 'revoked')", name="known_outcome"),

@@ -17,8 +17,8 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.ledger import queries as ledger
 from subscription_services.storage.rows import open_row
 
-from . import accounts, catalogue, row_codes
-from .authority import decode_scopes
+from . import accounts, row_codes
+from .authority import decode_scopes, lends_under
 from .errors import TaskEnded
 from .task_model import TaskEnd, task
 
@@ -174,7 +174,7 @@ def _shown(tx: ReadTransaction, ctx: Context, row: Row[Any], names: Mapping[str,
     return Task(
         id=row.id, account=row.account, name=names.get(row.account, row.account), title=title,
         about_kind=row.about_kind, about=row.about, role=role,
-        operations=sorted(decode_scopes(row.operations) & catalogue.lends(role)), state=state_of(row, ctx.now),
+        operations=sorted(decode_scopes(row.operations) & lends_under(row)), state=state_of(row, ctx.now),
         asked_at=row.asked_at, ends_at=row.ends_at, granted_at=row.granted_at, granted_by=row.granted_by,
         granter=names.get(row.granted_by or "", row.granted_by or ""), ended_at=row.ended_at, ended_by=row.ended_by,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, se
 
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
-from subscription_services.storage import Prepared, open_row
+from subscription_services.storage import Prepared, holds, open_row
 
 from . import model
 from .bindings import Binding
@@ -61,7 +61,10 @@ _BY_DIGEST = Prepared(
         _RECOVERING,
     )
 )
-_BY_ID = Prepared(_SESSION.where(model.session.c.id == bindparam("session")))
+_ONE = _SESSION.where(model.session.c.id == bindparam("session"))
+_BY_ID = Prepared(_ONE)
+# as weak as can be: noting the use of a session does not wait for this, ending it does (sessions.end_sessions)
+_HELD_BY_ID = Prepared(_ONE.with_for_update(read=True, key_share=True, of=model.session))
 _TOTP = select(model.totp.c.id).where(model.totp.c.confirmed_at.is_not(None))
 _PASSKEY = select(model.passkey.c.id)
 _TWO_FACTOR = or_(
@@ -135,9 +138,11 @@ class AccountFacts(msgspec.Struct, frozen=True):
 
 
 def session_facts(connection: Connection, session: str, now: datetime) -> SessionFacts | None:
-    """The session by its id, or None when it or its account has ended."""
+    """The session by its id, or None when it or its account has ended.
+
+    In a transaction that writes it is held until the commit: whoever ends it waits for what is committing already."""
     values = {"session": session, "now": now, "idle_since": now - rules().idle}
-    row = _BY_ID.first(connection, values)
+    row = (_HELD_BY_ID if holds(connection) else _BY_ID).first(connection, values)
     if row is None:
         return None
     return SessionFacts(row.id, row.account, Kind(row.kind), row.signed_in_at, row.second_factor)

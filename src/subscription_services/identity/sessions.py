@@ -11,7 +11,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.tokens import PROGRAM_SESSION
 from subscription_services.kernel.tokens import new_token as program_token
 from subscription_services.kernel.transaction import Transaction
-from subscription_services.storage import insert_row
+from subscription_services.storage import holds, insert_row
 
 from . import model
 from .bindings import network_of, offer_of
@@ -55,6 +55,8 @@ def replace_session(tx: Transaction, ctx: Context, token: str) -> bool:
     """End the session that the browser had before it signed in anew. Says whether there was one."""
     mine = (model.session.c.digest == digest(token), model.session.c.ended_at.is_(None))
     values = {"ended_at": ctx.now, "end_reason": "signed in anew"}
+    if token:
+        _wait_for(tx, *mine)
     return bool(token) and tx.connection.execute(update(model.session).where(*mine).values(values)).rowcount == 1
 
 
@@ -106,13 +108,18 @@ def _offer(tx: Transaction, ctx: Context, token: str) -> dict[str, Any]:
 
 
 def end_sessions(tx: Transaction, ctx: Context, account: str, reason: str, *where: Any) -> int:
-    """End the account's open sessions that fit `where`. Returns how many."""
-    statement = (
-        update(model.session)
-        .where(model.session.c.account == account, model.session.c.ended_at.is_(None), *where)
-        .values(ended_at=ctx.now, end_reason=reason)
-    )
-    return tx.connection.execute(statement).rowcount
+    """End the account's open sessions that fit `where`, once what is committing in them has. Returns how many."""
+    open_ones = (model.session.c.account == account, model.session.c.ended_at.is_(None), *where)
+    _wait_for(tx, *open_ones)
+    ended = update(model.session).where(*open_ones).values(ended_at=ctx.now, end_reason=reason)
+    return tx.connection.execute(ended).rowcount
+
+
+def _wait_for(tx: Transaction, *where: Any) -> None:
+    """Until nothing that rests on these sessions is under way; what comes later waits in turn, and finds them ended."""
+    if holds(tx.connection):
+        mine = select(model.session.c.id).where(*where).order_by(model.session.c.id)
+        tx.connection.execute(mine.with_for_update()).all()
 
 
 def end_challenges(tx: Transaction, ctx: Context, account: str) -> None:

@@ -57,6 +57,7 @@ _ACTIONS: dict[str, tuple[int, int]] = {
 _CREATING = ("create", "add", "start", "open", "issue", "subscribe", "declare", "record", "receive", "export", "refund")
 _DELETING = ("delete", "remove", "end", "close", "cancel", "revoke", "destroy", "prune", "tidy", "erase", "finish")
 _MEDIUM = {"monitoring.record_unclean_stop", "monitoring.record_part_ended", "identity.stuffing_recognised"}
+_SEVERE = {"access.break_glass"}
 _USER_TYPES = {"subscriber": 1, "team-member": 2, "system": 3, "service-account": 4}
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -127,7 +128,10 @@ def _activity(action: str, product: Product) -> int:
 
 
 def _severity(event: Event) -> int:
-    """Informational (1) for what went well; Low (2) for what did not; Medium (3) for what is an alarm."""
+    """Informational (1) for what went well; Low (2) for what did not; Medium (3) for what is an alarm; Critical (5)
+    where somebody went past what others have to grant, High (4) where they tried."""
+    if event.action in _SEVERE:
+        return 5 if event.outcome is Outcome.SUCCESS else 4
     if event.action in _MEDIUM:
         return 3
     return 1 if event.outcome is Outcome.SUCCESS else 2

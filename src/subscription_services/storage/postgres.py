@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from subscription_services.kernel.errors import StartError, StoreFull, Unavailable
 from subscription_services.kernel.ports import Writer
 
+from .holding import HOLDS
 from .lease import Lease, SessionLease
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ def make_engine(url: str, *, read_only: bool) -> Engine:
         # one snapshot for all that a reader looks at
         options = "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
     return create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1),
+        url.replace("postgresql://", "postgresql+psycopg://", 1), execution_options={} if read_only else {HOLDS: True},
         pool_size=THREADS, max_overflow=4, pool_pre_ping=False,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "subscription-services"},
     )  # fmt: skip

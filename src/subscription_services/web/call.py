@@ -43,14 +43,14 @@ ELSEWHERE = (
 class Visitor(msgspec.Struct, frozen=True):
     """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
 
-    `held` says what their session is bound to; `refused` why it is not believed, where that matters; `alarm` what they
+    `held` says what their session is bound to; `refused` why it is not believed, where that matters; `alarms` what they
     have to see on every page; `waiting` how much waits for them behind a link."""
 
     actor: Actor = Anonymous()
     person: Person | None = None
     held: str = ""
     refused: errors.DomainError | None = None
-    alarm: Alarm | None = None
+    alarms: tuple[Alarm, ...] = ()
     waiting: Mapping[str, int] = {}
 
 
@@ -89,7 +89,7 @@ class Site:
         token = state.get("csrf_token")
         return PageContext(
             path=request.scope["path"], nonce=state.get("nonce", ""), csrf=token() if token else "",
-            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, alarm=visitor.alarm,
+            new_key=lambda: ids.new("idk"), person=visitor.person, held=visitor.held, alarms=visitor.alarms,
             nav=links.main, account_nav=links.account, footer=links.footer, notices=notices.shown(request),
             sandbox=self.sandbox, mailbox_url=self.mailbox_url,
             product=self.product, sign_out_path=self.sign_out_path, request_id=state.get("request_id", ""),

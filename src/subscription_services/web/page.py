@@ -56,12 +56,14 @@ class Notice(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """What a signed-in reader sees on top of every page until it is over; a form to `action` stops it."""
+    """What a signed-in reader sees on top of every page until it is over; a form to `action` stops it, or `link` leads
+    to where that can be done."""
 
     title: str
     text: str
-    label: str
-    action: str
+    label: str = ""
+    action: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class PageContext(msgspec.Struct, frozen=True):
     new_key: Callable[[], str] = _no_key
     person: Person | None = None
     held: str = ""
-    alarm: Alarm | None = None
+    alarms: tuple[Alarm, ...] = ()
     nav: tuple[NavItem, ...] = ()
     account_nav: tuple[NavItem, ...] = ()
     footer: tuple[NavItem, ...] = ()

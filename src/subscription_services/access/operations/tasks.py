@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -103,7 +104,7 @@ def ask_task(tx: Transaction, ctx: Context, request: AskTask) -> Change[Task]:
     """Ask to be lent a role, or some of its operations, for one task and until a time.
 
     Somebody else grants it, or a rule that two people made; those who grant are told of both."""
-    _check_asked(request)
+    check_asked(request, catalogue.lends(request.role), in_force().task_longest_minutes)
     values: dict[str, Any] = {
         "id": ctx.ids.new("tsk"), "account": ctx.actor.id, "about_kind": request.about_kind.value,
         "about": request.about, "role": request.role.value,
@@ -219,13 +220,11 @@ def _cannot_lend(role: Role, operation: str) -> str:
     return words("The role %(role)s cannot lend %(operation)s.", role=as_words(role.value), operation=operation)
 
 
-def _check_asked(request: AskTask) -> None:
-    lends = catalogue.lends(request.role)
-    if strange := sorted(set(request.operations) - lends):
-        text = _cannot_lend(request.role, strange[0])
-        raise TaskRefused(fields={"operations": text})
-    if request.minutes > in_force().task_longest_minutes:
-        longest = in_force().task_longest_minutes
+def check_asked(request: Any, lends: Collection[str], longest: int) -> None:
+    """That this can be lent: `request` names role, operations, minutes and what it is about. Raises TaskRefused."""
+    if strange := sorted(set(request.operations) - set(lends)):
+        raise TaskRefused(fields={"operations": _cannot_lend(request.role, strange[0])})
+    if request.minutes > longest:
         raise TaskRefused(fields={"minutes": words("A task lasts %(minutes)s minutes at most.", minutes=longest)})
     if request.about_kind is About.SUBSCRIBER and not (
         PATTERN.fullmatch(request.about) and request.about[:4] == "acc_"

@@ -10,6 +10,7 @@ from subscription_services.web.routes import Route, get
 from .approvals import approval_routes
 from .console import team_navigation
 from .find import find_routes
+from .glass import glass_routes
 from .log import log_routes
 from .log_exports import export_routes
 from .overview import show_overview
@@ -28,6 +29,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *service_account_routes(),
         *approval_routes(),
         *task_routes(),
+        *glass_routes(),
         *log_routes(),
         *export_routes(data),
         *find_routes(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import msgspec
 from starlette.responses import Response
 
@@ -17,6 +20,7 @@ from subscription_services.access.operations.approvals import (
     refuse_approval,
     withdraw_request,
 )
+from subscription_services.access.operations.glass import seal_glass
 from subscription_services.kernel.errors import DomainError, NotFound, Refusal
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.words import joined, table, words
@@ -29,6 +33,7 @@ from subscription_services.web.problems import status_of
 from subscription_services.web.routes import Route, get, post
 
 from .console import enter
+from .glass import show_code
 
 PAGE = "/team/approvals"
 ASKED = notices.declare("access-approval-asked", "success", "Your request is on its way to those who can decide it.")
@@ -38,6 +43,8 @@ REFUSED = notices.declare("access-approval-refused", "success", "The request is 
 WITHDRAWN = notices.declare("access-withdrawn", "success", "Your request is withdrawn.")
 CARRIED_OUT = notices.declare("access-carried-out", "success", "It is done, once. The approval is used up.")
 LABELS = table({"reason": "a reason"})
+ANSWERS: Mapping[str, Callable[[Call, Any], Response]] = {seal_glass.name: show_code}
+"""Pages of answers that hold a secret, by operation: it is shown once, right after it was carried out."""
 
 
 async def show_inbox(call: Call) -> Response:
@@ -104,7 +111,7 @@ async def carry_out(call: Call) -> Response:
     performing(call.request)
     try:
         # not call.perform: which operation it is stands in the request for approval, not in the route
-        await perform(
+        answer = await perform(
             kernel, operation, call.actor, arguments_as(operation, found.arguments), origin=call.origin,
             correlation_id=call.request.scope.get("state", {}).get("request_id") or None, idempotency_key=key,
         )  # fmt: skip
@@ -112,6 +119,8 @@ async def carry_out(call: Call) -> Response:
         if type(error) in ELSEWHERE or isinstance(error, Refusal):
             raise
         return await _request(call, FormState(problem=error.text), status_of(error))
+    if operation.name in ANSWERS:
+        return ANSWERS[operation.name](call, answer)
     return call.go(f"{PAGE}/{found.id}", CARRIED_OUT)
 
 

@@ -23,6 +23,7 @@ _LINKS = (
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
     ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
+    ("access.glass", NavItem("Break glass", "/team/glass", "warning", "/team/glass")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
     ("access.audit_log", NavItem("Log", "/team/log", "list")),
     ("mail.queue", NavItem("Mail", "/team/mail", "mail")),

@@ -24,6 +24,7 @@ from subscription_services.access.operations.tasks import (
     tasks,
 )
 from subscription_services.access.settings import in_force
+from subscription_services.access.task_model import GLASS
 from subscription_services.access.task_rules import TaskRule
 from subscription_services.access.tasks import About, State, Tasks
 from subscription_services.kernel.actors import Role
@@ -38,6 +39,7 @@ from .console import ROLE_CHOICES, enter
 from .log import TONES
 
 PAGE = "/team/tasks"
+BY_GLASS = words("The glass was broken")
 ASKED = notices.declare("access-task-asked", "success", "Those who can grant the task were told.")
 GRANTED = notices.declare("access-task-granted", "success", "The task is open until its end.")
 REFUSED = notices.declare("access-task-refused", "success", "The task is refused. Who asked for it was told.")
@@ -149,11 +151,12 @@ async def _task(call: Call, form: FormState | None = None, status: int = 200) ->
     found: TaskRecord = await call.perform(task_record, OneTask(call.path("id")))
     mine = found.task.account == call.actor.id
     live = found.task.state in (State.ASKED, State.OPEN)
+    broken = (found.task.granted_by or "").startswith(GLASS)
     return call.render(
         "access/task.html", status, task=found.task, kind=KINDS[About(found.task.about_kind)],
         entries=found.entries, whole=found.whole, form=form or FormState(),
         state=STATES[found.task.state], now=call.now, tones=TONES, mine=mine, may_close=mine and live,
         may_decide=not mine and found.task.state is State.ASKED and grant_task.name in may,
         may_revoke=not mine and found.task.state is State.OPEN and revoke_task.name in may,
-        may_prove=log_entry.name in may,
+        may_prove=log_entry.name in may, granter=BY_GLASS if broken else found.task.granter,
     )  # fmt: skip

@@ -1,0 +1,29 @@
+"""The job that reminds of reviews which nobody has closed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from subscription_services.jobs import JobKind, Schedule
+from subscription_services.kernel.actors import System
+from subscription_services.kernel.perform import Kernel, perform
+
+from .operations.glass import RemindOfReviews, remind_of_reviews
+
+
+class RemindOfGlass(msgspec.Struct, frozen=True):
+    """Write about every review that is open."""
+
+
+async def _remind(kernel: Kernel, job: RemindOfGlass) -> None:
+    await perform(kernel, remind_of_reviews, System("access.glass"), RemindOfReviews())
+
+
+GLASS_SCHEDULES = (Schedule("access.remind_of_glass", timedelta(days=1), lambda now: RemindOfGlass()),)
+
+
+def glass_kinds() -> list[JobKind]:
+    """The job of this promise."""
+    return [JobKind("access.remind_of_glass", RemindOfGlass, _remind)]

@@ -1,0 +1,78 @@
+"""The same for the sealed second way."""
+
+from __future__ import annotations
+
+from subscription_services.access.glass_model import GlassVerdict
+from subscription_services.access.operations.glass import (
+    BreakGlass,
+    CloseGlassReview,
+    LookAtGlass,
+    OneGlass,
+    RemindOfReviews,
+    SealGlass,
+    TryGlass,
+)
+from subscription_services.access.operations.tasks import EndTask
+from subscription_services.access.tasks import About
+from subscription_services.kernel.actors import Role, TeamMember
+from subscription_services.testing import Case, World, approving
+
+
+def _may_seal(world: World) -> TeamMember:
+    boss = world.team(Role.ADMINISTRATOR)
+    approving.approved(world, boss, "access.seal_glass", SealGlass())
+    return boss
+
+
+def _code(world: World) -> str:
+    return str(world.do("access.seal_glass", _may_seal(world), SealGlass()).code)
+
+
+def _break(world: World) -> BreakGlass:
+    return BreakGlass(_code(world), "Nobody answers, mail is down", About.INCIDENT, "inc-7", Role.OPERATIONS, 30)
+
+
+def _broken(world: World) -> str:
+    return str(world.do("access.break_glass", world.team(Role.OPERATIONS), _break(world)).id)
+
+
+def _close(world: World) -> CloseGlassReview:
+    identifier = _broken(world)
+    lent = world.do("access.glass_record", world.team(Role.AUDITOR), OneGlass(identifier)).broken.task
+    world.do("access.revoke_task", world.team(Role.SECURITY), EndTask(lent.id, "no emergency"))
+    return CloseGlassReview(identifier, GlassVerdict.WRONG, "Nobody had been asked before.")
+
+
+GLASS = [
+    Case(
+        "access.seal_glass",
+        lambda w: (_may_seal(w), SealGlass()),
+        lambda w: (w.team(Role.ADMINISTRATOR), SealGlass()),
+    ),
+    Case(
+        "access.try_glass",
+        lambda w: (w.team(Role.SECURITY), TryGlass(_code(w))),
+        lambda w: (w.team(Role.OPERATIONS), TryGlass(_code(w))),
+    ),
+    Case(
+        "access.break_glass",
+        lambda w: (w.team(Role.OPERATIONS), _break(w)),
+        lambda w: (w.team(Role.SUPPORT), _break(w)),
+    ),
+    Case(
+        "access.close_glass_review",
+        lambda w: (w.team(Role.ADMINISTRATOR), _close(w)),
+        lambda w: (w.team(Role.OPERATIONS), _close(w)),
+    ),
+    Case("access.glass", lambda w: (w.team(Role.SUPPORT), LookAtGlass()), lambda w: (w.team(), LookAtGlass())),
+    Case(
+        "access.glass_record",
+        lambda w: (w.team(Role.AUDITOR), OneGlass(_broken(w))),
+        lambda w: (w.team(Role.OPERATIONS), OneGlass(_broken(w))),
+    ),
+    Case(
+        "access.remind_of_reviews",
+        lambda w: (w.system("access.glass"), RemindOfReviews()),
+        lambda w: (w.team(Role.ADMINISTRATOR), RemindOfReviews()),
+    ),
+]
