@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, or_, select, text
+from msgspec.structs import replace
+from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select, text
 
 from subscription_services.kernel.actors import (
     Actor,
@@ -22,18 +23,22 @@ from subscription_services.kernel.actors import (
 )
 from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.ports import Keys
+from subscription_services.storage.prepared import Prepared
 
 from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
+from .role_limits import Withheld, withheld_of
 from .task_model import task
 
 _NOW: BindParameter[datetime] = bindparam("now")
-_ROLES = select(grant.c.role).where(
-    grant.c.account == bindparam("account"),
-    grant.c.ended_at.is_(None),
-    grant.c.granted_at <= _NOW,
-    or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
+_ROLES = Prepared(
+    select(grant.c.role).where(
+        grant.c.account == bindparam("account"),
+        grant.c.ended_at.is_(None),
+        grant.c.granted_at <= _NOW,
+        or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
+    )
 )
 _TASKS = select(task).where(
     task.c.account == bindparam("account"),
@@ -41,6 +46,7 @@ _TASKS = select(task).where(
     task.c.granted_at <= _NOW,
     task.c.ends_at > _NOW,
 )
+_OPEN_TASKS = Prepared(_TASKS)
 _HELD_TASKS = _TASKS.with_for_update(read=True)
 _MAY_WRITE = text("SELECT current_setting('transaction_read_only') = 'off'")
 _TOKEN_IS_GOOD = and_(
@@ -54,14 +60,14 @@ _TOKEN = (
     .join(service_account, service_account.c.id == token.c.service_account)
     .where(_TOKEN_IS_GOOD)
 )
-_TOKEN_BY_ID = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
+_TOKEN_BY_ID = Prepared(_TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account")))
 TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
 _scopes = msgspec.json.Decoder(frozenset[str])
 
 
 class HouseAuthority:
-    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, three for a team member.
+    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, four for a team member.
 
     Without `keys` no task counts, since their rows cannot be told from forged ones."""
 
@@ -74,39 +80,52 @@ class HouseAuthority:
             case Anonymous() | System():
                 return _NOBODY
             case Subscriber():
-                return _person(connection, actor, now, frozenset(), ())
+                return _person(connection, actor, now, _NOBODY)
             case TeamMember():
-                lent = () if self._keys is None else elevations_of(connection, self._keys, actor.id, now)
-                return _person(connection, actor, now, roles_of(connection, actor.id, now), lent)
+                return _person(connection, actor, now, powers_of(connection, self._keys, actor.id, now))
             case ServiceAccount():
                 return _program(connection, actor, now)
 
 
+def powers_of(connection: Connection, keys: Keys | None, account: str, now: datetime) -> Standing:
+    """What roles and tasks of a team member's account give it now; nothing of any session."""
+    withheld = withheld_of(connection, keys, now)
+    lent = () if keys is None else elevations_of(connection, keys, account, now, withheld)
+    return Standing(roles=roles_of(connection, account, now), elevations=lent, withheld=withheld)
+
+
 def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[Role]:
     """The roles that `account` holds now."""
-    found = connection.execute(_ROLES, {"account": account, "now": now}).scalars()
-    return frozenset(Role(name) for name in found)
+    return frozenset(Role(row.role) for row in _ROLES.all(connection, {"account": account, "now": now}))
 
 
-def elevations_of(connection: Connection, keys: Keys, account: str, now: datetime) -> tuple[Elevation, ...]:
-    """The tasks of `account` that are open now, with what code lets them lend.
+def elevations_of(
+    connection: Connection, keys: Keys, account: str, now: datetime, withheld: Withheld | None = None
+) -> tuple[Elevation, ...]:
+    """The tasks of `account` that are open now, with what code, and the limits of roles, let them lend.
 
     In a transaction that writes they are held until its commit: whoever ends one waits for what is committing already,
     and whatever comes later, on any node, finds it ended.
     """
     values = {"account": account, "now": now}
-    rows = connection.execute(_TASKS, values).all()
-    if rows and connection.dialect.name == "postgresql" and connection.execute(_MAY_WRITE).scalar():
+    rows: Sequence[Any] = _OPEN_TASKS.all(connection, values)
+    if not rows:
+        return ()
+    if connection.dialect.name == "postgresql" and connection.execute(_MAY_WRITE).scalar():
         rows = connection.execute(_HELD_TASKS, values).all()
-    return _lent(keys, rows)
+    return lent_by(keys, rows, withheld_of(connection, keys, now) if withheld is None else withheld)
 
 
-def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:
+def lent_by(keys: Keys, rows: Sequence[Any], withheld: Withheld) -> tuple[Elevation, ...]:
+    """What these rows of tasks lend. A forged row lends nothing."""
     found = []
     for row in rows:
         if not row_codes.is_ours(keys, task.name, row_codes.TASK, row):
             continue
-        allowed = catalogue.lends(Role(row.role))
+        role = Role(row.role)
+        allowed = catalogue.lends(role)
+        if withheld:
+            allowed = frozenset(name for name in allowed if (role, name) not in withheld)
         wanted = decode_scopes(row.operations)
         found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about))
     return tuple(found)
@@ -117,20 +136,15 @@ def decode_scopes(text: str) -> frozenset[str]:
     return _scopes.decode(text)
 
 
-def _person(
-    connection: Connection, actor: Subscriber | TeamMember, now: datetime, roles: frozenset[Role],
-    lent: tuple[Elevation, ...],
-) -> Standing:  # fmt: skip
+def _person(connection: Connection, actor: Subscriber | TeamMember, now: datetime, powers: Standing) -> Standing:
     facts = session_facts(connection, actor.session, now)
     if facts is None or facts.account != actor.id or facts.team is not isinstance(actor, TeamMember):
         raise NotSignedIn()
-    return Standing(
-        roles=roles, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor, elevations=lent
-    )  # fmt: skip
+    return replace(powers, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor)
 
 
 def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:
-    row = connection.execute(_TOKEN_BY_ID, {"token": actor.token, "account": actor.id, "now": now}).one_or_none()
+    row = _TOKEN_BY_ID.first(connection, {"token": actor.token, "account": actor.id, "now": now})
     if row is None:
         raise NotSignedIn()
     return Standing(scopes=decode_scopes(row.scopes))

@@ -7,6 +7,7 @@ from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
+from . import role_limits as _role_limits
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
@@ -18,6 +19,7 @@ OPERATIONS = (
     *_operations_of(_service_accounts),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
+    *_operations_of(_role_limits),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )
