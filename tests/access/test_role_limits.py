@@ -1,4 +1,4 @@
-"""Roles that are narrower here than code has them: enforced at once, for everybody, and not undone beside the service."""
+"""Roles that are narrower here than code has them: enforced at once, and not undone beside the service."""
 
 from __future__ import annotations
 
@@ -202,8 +202,8 @@ def test_an_older_state_of_both_tables_does_not_fit_the_log(house: World) -> Non
 def test_a_forged_limit_where_nothing_was_ever_narrowed_is_put_right_by_two_people(house: World) -> None:
     boss, clerk = house.team(Role.ADMINISTRATOR), house.team(Role.BILLING)
     house.team(Role.ADMINISTRATOR)
-    house.write(lambda c: c.execute(insert(role_limit), forged(house) | {"made_at": house.clock() + timedelta(days=9),
-                                                                        "since": house.clock() + timedelta(days=9)}))  # fmt: skip
+    later = house.clock() + timedelta(days=9)
+    house.write(lambda c: c.execute(insert(role_limit), {**forged(house), "made_at": later, "since": later}))
     assert not can(house, clerk)
     house.do("access.people", boss, People())  # administrators keep what it takes
     with pytest.raises(Refusal):
@@ -219,8 +219,8 @@ def test_the_database_refuses_limits_that_must_never_be(house: World) -> None:
 
     row = forged(house)
     for change in (
-        {"role": "owner"}, {"since": row["made_at"] - timedelta(days=1)}, {"ended_at": row["made_at"]}, {"operation": None},
-        {"since": None},
+        {"role": "owner"}, {"since": row["made_at"] - timedelta(days=1)}, {"ended_at": row["made_at"]},
+        {"operation": None}, {"since": None},
     ):  # fmt: skip
         with pytest.raises(DBAPIError):
             house.write(lambda c, change=change: c.execute(insert(role_limit), {**row, **change}))

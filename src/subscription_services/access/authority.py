@@ -61,6 +61,8 @@ _TOKEN = (
     .where(_TOKEN_IS_GOOD)
 )
 _TOKEN_BY_ID = Prepared(_TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account")))
+GOOD_TOKENS = select(token).join(service_account, service_account.c.id == token.c.service_account).where(_TOKEN_IS_GOOD)
+"""The tokens that count at `now`."""
 TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
 _scopes = msgspec.json.Decoder(frozenset[str])

@@ -51,8 +51,8 @@ LIMIT_LETTERS = (
         "access.role_narrowed",
         _letter(
             "The role {role} can do less from now on",
-            "{who} took this from the role {role}, which you hold, from {since} on:\n\n{what}\n\nIf your work needs it, "
-            "answer them, or ask for a task. What you can do now, and why:\n\n{link}",
+            "{who} took this from the role {role}, which you hold, from {since} on:\n\n{what}\n\nIf your work needs "
+            "it, answer them, or ask for a task. What you can do now, and why:\n\n{link}",
         ),
     ),
     LetterKind(

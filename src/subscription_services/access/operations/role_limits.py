@@ -1,4 +1,4 @@
-"""Roles made narrower here than code has them, and put back. Narrowing takes one person, widening another's approval."""
+"""Roles made narrower here than code has them, and put back. Narrowing takes one person; widening takes two."""
 
 from __future__ import annotations
 
