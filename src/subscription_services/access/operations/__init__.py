@@ -4,6 +4,7 @@ from subscription_services.kernel.operations import operations_of as _operations
 
 from . import approvals as _approvals
 from . import explaining as _explaining
+from . import foresight as _foresight
 from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
@@ -22,6 +23,7 @@ OPERATIONS = (
     *_operations_of(_tasks),
     *_operations_of(_role_limits),
     *_operations_of(_explaining),
+    *_operations_of(_foresight),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )
