@@ -134,7 +134,7 @@ class Front:
             case Subscriber():
                 return _SUBSCRIBER
             case TeamMember() as member:
-                links = access.team_navigation(member.roles, member.tasks, visitor.waiting)
+                links = access.team_navigation(member.roles, member.tasks, visitor.waiting, member.withheld)
                 return Navigation(links, ACCOUNT, FOOTER)
             case Anonymous() | ServiceAccount() | System():
                 return _STRANGER
@@ -177,8 +177,9 @@ class _Session:
             mine = self._kernel.keys.for_caller("access")
             claims = self._claims = access.claims_of(connection, mine, found.account, now)
             return TeamMember(
-                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks
-            )
+                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks,
+                claims.withheld,
+            )  # fmt: skip
         return Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
 
     async def noted(self) -> None:

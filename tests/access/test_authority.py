@@ -90,8 +90,8 @@ def test_an_unknown_role_in_the_store_is_an_error_and_not_a_permission(world: Wo
         world.write(lambda c: c.execute(change))
 
 
-def test_it_costs_one_statement_for_a_subscriber_and_two_for_a_team_member(world: World) -> None:
-    for actor, most in ((world.subscriber(), 1), (world.team(Role.SUPPORT), 2), (Anonymous(), 0)):
+def test_it_costs_one_statement_for_a_subscriber_and_three_for_a_team_member(world: World) -> None:
+    for actor, most in ((world.subscriber(), 1), (world.team(Role.SUPPORT), 3), (Anonymous(), 0)):
         with world.house.store.reading() as connection:
             seen: list[str] = []
 

@@ -23,10 +23,11 @@ from subscription_services.web.pages import toolkit_routes
 from subscription_services.web.routes import RouteTable
 
 Asking = Callable[..., httpx.Response]
-OWN = {"/team", "/team/approvals", "/team/tasks", "/team/tasks/new"}
+OWN = {"/team", "/team/approvals", "/team/tasks", "/team/tasks/new", "/team/powers"}
 """Pages of what is one's own, also for somebody without a role."""
 PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
-         "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries",
+         "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries", "/team/operations",
+         "/team/operations/access.people",
          *sorted(OWN - {"/team"})]  # fmt: skip
 PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm"}
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import BindParameter, Connection, Row, and_, bindparam, or_, select
+from msgspec.structs import replace
+from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select
 
 from subscription_services.kernel.actors import (
     Actor,
@@ -23,27 +24,31 @@ from subscription_services.kernel.actors import (
 from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.ports import Keys
 from subscription_services.storage import holds
+from subscription_services.storage.prepared import Prepared
 
 from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
+from .role_limits import Withheld, withheld_of
 from .task_model import GLASS, task
 
 _NOW: BindParameter[datetime] = bindparam("now")
-_ROLES = select(grant.c.role).where(
+_HAS_ROLES = select(grant.c.role).where(
     grant.c.account == bindparam("account"),
     grant.c.ended_at.is_(None),
     grant.c.granted_at <= _NOW,
     or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
 )
+_ROLES = Prepared(_HAS_ROLES)
 _TASKS = select(task).where(
     task.c.account == bindparam("account"),
     task.c.ended_at.is_(None),
     task.c.granted_at <= _NOW,
     task.c.ends_at > _NOW,
 )
+_OPEN_TASKS = Prepared(_TASKS)
 # what a transaction that writes rests on is held until its commit: whoever ends it waits for what is committing already
-_HELD_ROLES = _ROLES.with_for_update(read=True)
+_HELD_ROLES = _HAS_ROLES.with_for_update(read=True)
 _HELD_TASKS = _TASKS.with_for_update(read=True)
 _TOKEN_IS_GOOD = and_(
     token.c.revoked_at.is_(None),
@@ -56,15 +61,18 @@ _TOKEN = (
     .join(service_account, service_account.c.id == token.c.service_account)
     .where(_TOKEN_IS_GOOD)
 )
-_TOKEN_BY_ID = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
-_HELD_TOKEN = _TOKEN_BY_ID.with_for_update(read=True)
+_OF_TOKEN = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
+_TOKEN_BY_ID = Prepared(_OF_TOKEN)
+_HELD_TOKEN = _OF_TOKEN.with_for_update(read=True)
+GOOD_TOKENS = select(token).join(service_account, service_account.c.id == token.c.service_account).where(_TOKEN_IS_GOOD)
+"""The tokens that count at `now`."""
 TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
 _scopes = msgspec.json.Decoder(frozenset[str])
 
 
 class HouseAuthority:
-    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, three for a team member.
+    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, four for a team member.
 
     Without `keys` no task counts, since their rows cannot be told from forged ones."""
 
@@ -77,43 +85,62 @@ class HouseAuthority:
             case Anonymous() | System():
                 return _NOBODY
             case Subscriber():
-                return _person(connection, actor, now, frozenset(), ())
+                return _person(connection, actor, now, _NOBODY)
             case TeamMember():
-                lent = () if self._keys is None else elevations_of(connection, self._keys, actor.id, now)
-                return _person(connection, actor, now, roles_of(connection, actor.id, now, held=True), lent)
+                powers = powers_of(connection, self._keys, actor.id, now, held=True)
+                return _person(connection, actor, now, powers)
             case ServiceAccount():
                 return _program(connection, actor, now)
 
 
+def powers_of(
+    connection: Connection, keys: Keys | None, account: str, now: datetime, *, held: bool = False
+) -> Standing:
+    """What roles and tasks of a team member's account give it now; nothing of any session. `held` as for `roles_of`."""
+    withheld = withheld_of(connection, keys, now)
+    lent = () if keys is None else elevations_of(connection, keys, account, now, withheld)
+    return Standing(roles=roles_of(connection, account, now, held=held), elevations=lent, withheld=withheld)
+
+
 def roles_of(connection: Connection, account: str, now: datetime, *, held: bool = False) -> frozenset[Role]:
     """The roles that `account` holds now; `held` until the commit where they could be ended meanwhile."""
-    statement = _HELD_ROLES if held and holds(connection) else _ROLES
-    found = connection.execute(statement, {"account": account, "now": now}).scalars()
-    return frozenset(Role(name) for name in found)
+    values = {"account": account, "now": now}
+    if held and holds(connection):
+        return frozenset(Role(name) for name in connection.execute(_HELD_ROLES, values).scalars())
+    return frozenset(Role(row.role) for row in _ROLES.all(connection, values))
 
 
-def elevations_of(connection: Connection, keys: Keys, account: str, now: datetime) -> tuple[Elevation, ...]:
-    """The tasks of `account` that are open now, with what code lets them lend.
+def elevations_of(
+    connection: Connection, keys: Keys, account: str, now: datetime, withheld: Withheld | None = None
+) -> tuple[Elevation, ...]:
+    """The tasks of `account` that are open now, with what code, and the limits of roles, let them lend.
 
     In a transaction that writes they are held until its commit: whoever ends one waits for what is committing already,
     and whatever comes later, on any node, finds it ended.
     """
-    statement = _HELD_TASKS if holds(connection) else _TASKS
-    return _lent(keys, connection.execute(statement, {"account": account, "now": now}).all())
+    values = {"account": account, "now": now}
+    found = connection.execute(_HELD_TASKS, values).all() if holds(connection) else _OPEN_TASKS.all(connection, values)
+    if not found:
+        return ()
+    return lent_by(keys, found, withheld_of(connection, keys, now) if withheld is None else withheld)
 
 
-def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:
+def lent_by(keys: Keys, rows: Sequence[Any], withheld: Withheld) -> tuple[Elevation, ...]:
+    """What these rows of tasks lend. A forged row lends nothing."""
     found = []
     for row in rows:
         if not row_codes.is_ours(keys, task.name, row_codes.TASK, row):
             continue
         allowed = lends_under(row)
+        if withheld:
+            role = Role(row.role)
+            allowed = frozenset(name for name in allowed if (role, name) not in withheld)
         wanted = decode_scopes(row.operations)
         found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about))
     return tuple(found)
 
 
-def lends_under(row: Row[Any]) -> frozenset[str]:
+def lends_under(row: Any) -> frozenset[str]:
     """What code lets this task lend at most: less where nobody granted it but the glass was broken."""
     broken = str(row.granted_by or "").startswith(GLASS)
     return catalogue.lends_by_glass(Role(row.role)) if broken else catalogue.lends(Role(row.role))
@@ -124,21 +151,18 @@ def decode_scopes(text: str) -> frozenset[str]:
     return _scopes.decode(text)
 
 
-def _person(
-    connection: Connection, actor: Subscriber | TeamMember, now: datetime, roles: frozenset[Role],
-    lent: tuple[Elevation, ...],
-) -> Standing:  # fmt: skip
+def _person(connection: Connection, actor: Subscriber | TeamMember, now: datetime, powers: Standing) -> Standing:
     facts = session_facts(connection, actor.session, now)
     if facts is None or facts.account != actor.id or facts.team is not isinstance(actor, TeamMember):
         raise NotSignedIn()
-    return Standing(
-        roles=roles, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor, elevations=lent
-    )  # fmt: skip
+    return replace(powers, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor)
 
 
 def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:
-    statement = _HELD_TOKEN if holds(connection) else _TOKEN_BY_ID
-    row = connection.execute(statement, {"token": actor.token, "account": actor.id, "now": now}).one_or_none()
+    values = {"token": actor.token, "account": actor.id, "now": now}
+    row = (
+        connection.execute(_HELD_TOKEN, values).first() if holds(connection) else _TOKEN_BY_ID.first(connection, values)
+    )
     if row is None:
         raise NotSignedIn()
     return Standing(scopes=decode_scopes(row.scopes))

@@ -12,12 +12,14 @@ from .policy import NEVER_BY_GLASS, grantable_scopes, lendable
 
 _known: list[Registry] = []
 _lendable: dict[Role, frozenset[str]] = {}
+_by_roles: dict[frozenset[str], frozenset[tuple[Role, str]]] = {}
 
 
 def know(registry: Registry) -> None:
     """Tell the room which operations exist."""
     _known[:] = [registry]
     _lendable.update({role: lendable(registry, role) for role in Role})
+    _by_roles.clear()
 
 
 def operations() -> Registry:
@@ -45,3 +47,16 @@ def lends(role: Role) -> frozenset[str]:
 def lends_by_glass(role: Role) -> frozenset[str]:
     """The same where nobody granted it."""
     return lends(role) - NEVER_BY_GLASS
+
+
+def by_roles(leaving_out: frozenset[str]) -> frozenset[tuple[Role, str]]:
+    """Everything that code allows to roles, but for these operations."""
+    if leaving_out not in _by_roles:
+        _by_roles[leaving_out] = frozenset(
+            (rule, item.name)
+            for item in operations()
+            if item.name not in leaving_out
+            for rule in item.by
+            if isinstance(rule, Role)
+        )
+    return _by_roles[leaving_out]

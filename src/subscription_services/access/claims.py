@@ -11,7 +11,7 @@ from subscription_services.kernel.actors import Role
 from subscription_services.kernel.ports import Keys
 
 from .approval_queries import waiting_for
-from .authority import elevations_of, roles_of
+from .authority import powers_of
 from .glass import newest_unclosed
 from .operations.tasks import GRANTERS
 from .tasks import waiting_tasks
@@ -24,6 +24,7 @@ class Claims:
 
     roles: frozenset[Role]
     tasks: frozenset[str]
+    withheld: frozenset[tuple[Role, str]] = frozenset()
     approvals: int = 0
     asked_tasks: int = 0
     glass: str = ""
@@ -31,8 +32,8 @@ class Claims:
 
 def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -> Claims:
     """Roles, operations lent by open tasks, and what waits. `keys` are those of the caller "access"."""
-    roles = roles_of(connection, account, now)
-    lent = elevations_of(connection, keys, account, now)
+    powers = powers_of(connection, keys, account, now)
+    roles = powers.roles
     asked = waiting_tasks(connection, account, now) if roles & set(GRANTERS) else 0
-    names: frozenset[str] = frozenset().union(*(item.operations for item in lent))
-    return Claims(roles, names, waiting_for(connection, account, roles, now), asked, newest_unclosed(connection))
+    waiting = waiting_for(connection, account, roles, now)
+    return Claims(roles, powers.tasks, powers.withheld, waiting, asked, newest_unclosed(connection))

@@ -35,6 +35,24 @@ class LastAdministrator(Conflict):
     message = "This is the last administrator. Make another one first, or nobody could manage the team."
 
 
+class LimitsForged(Conflict):
+    code = "limits-forged"
+    message = (
+        "The stored limits of roles are not as this service left them, so roles allow nothing but what puts that right."
+        " Let somebody approve that all limits are taken back, then set them anew."
+    )
+
+
+class ChangedMeanwhile(Conflict):
+    code = "changed-meanwhile"
+    message = "Somebody else changed this a moment ago. Look at it again."
+
+
+class LimitRefused(Invalid):
+    code = "limit-refused"
+    message = "A role can only lose what code allows it and what is not taken from it already."
+
+
 class ServiceAccountEnded(Conflict):
     code = "service-account-ended"
     message = "This service account has ended."

@@ -18,6 +18,7 @@ from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 
 from . import accounts, catalogue
 from .approval_queries import names_of, request_row
+from .limit_letters import LIMIT_LETTERS
 from .operations.approvals import SECURITY_CONTACT
 from .tasks import task_row
 
@@ -139,4 +140,5 @@ LETTERS: tuple[LetterKind, ...] = (
         "access.task_revoked", "Your task was ended",
         "you are no longer lent {what}.\n\nWho ended it and when:\n\n{link}", while_open=False,
     ),
+    *LIMIT_LETTERS,
 )  # fmt: skip

@@ -41,6 +41,7 @@ GLASS = (
     "closed_by",
     "verdict",
 )
+LIMITS = ("changed_at", "limits")
 _PURPOSE = "access.rows"
 
 
@@ -49,10 +50,15 @@ def code_of(keys: Keys, table: str, fields: tuple[str, ...], values: Mapping[str
     return keys.mac(_PURPOSE, _message(table, fields, values))
 
 
-def is_ours(keys: Keys, table: str, fields: tuple[str, ...], row: Row[Any]) -> bool:
+def is_ours(keys: Keys, table: str, fields: tuple[str, ...], row: Row[Any] | Any) -> bool:
     """Whether this service wrote the row as it stands."""
+    return holds(keys, table, fields, {name: getattr(row, name) for name in fields}, bytes(row.mac))
+
+
+def holds(keys: Keys, table: str, fields: tuple[str, ...], values: Mapping[str, Any], code: bytes) -> bool:
+    """Whether `code` is that of these values."""
     try:
-        keys.verify_mac(_PURPOSE, _message(table, fields, dict(row._mapping)), bytes(row.mac))
+        keys.verify_mac(_PURPOSE, _message(table, fields, values), code)
     except DomainError:
         return False
     return True

@@ -35,7 +35,10 @@ async def sign_in(kernel: Kernel, terminal: Asking, who: str) -> TeamMember:
         if found is None:
             raise NotSignedIn()
         claims = access.claims_of(connection, kernel.keys.for_caller("access"), found.account, now)
-    return TeamMember(found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks)
+    return TeamMember(
+        found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks,
+        claims.withheld,
+    )  # fmt: skip
 
 
 async def do(kernel: Kernel, name: str, actor: Actor, **fields: str) -> Any:

@@ -51,7 +51,7 @@ class Subscriber(msgspec.Struct, frozen=True):
 
 class TeamMember(msgspec.Struct, frozen=True):
     """A signed-in member of staff; `id` is the account's. `tasks` are the operations that open tasks lent them when the
-    request came in: enough to ask further, never enough to allow."""
+    request came in, `withheld` what their roles could not do here: enough to ask further, never enough to allow."""
 
     id: str
     session: str
@@ -59,6 +59,7 @@ class TeamMember(msgspec.Struct, frozen=True):
     roles: frozenset[Role] = frozenset()
     second_factor: bool = False
     tasks: frozenset[str] = frozenset()
+    withheld: frozenset[tuple[Role, str]] = frozenset()
     kind: ClassVar[str] = "team-member"
     own: ClassVar[Scope] = Scope("TeamMember.own")
 
@@ -96,13 +97,16 @@ class Elevation(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is true of an actor right now, read from the store inside the transaction, never cached."""
+    """What is true of an actor right now, read from the store inside the transaction, never cached.
+
+    `withheld` are operations that code allows to a role and stored policy does not: it narrows, and never widens."""
 
     roles: frozenset[Role] = frozenset()
     scopes: frozenset[str] = frozenset()
     signed_in_at: datetime | None = None
     second_factor: bool = False
     elevations: tuple[Elevation, ...] = ()
+    withheld: frozenset[tuple[Role, str]] = frozenset()
 
     @property
     def tasks(self) -> frozenset[str]:

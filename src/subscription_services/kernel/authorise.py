@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
-from .actors import Anonymous, Elevation, Role, ServiceAccount, Standing, Subscriber, System, TeamMember
+from .actors import Actor, Anonymous, Elevation, Role, ServiceAccount, Standing, Subscriber, System, TeamMember
 from .context import Context
 from .errors import ApprovalNeeded, NotFound, NotSignedIn, Refusal, TaskNeeded
 from .events import Detail
@@ -21,6 +22,29 @@ from .transaction import ReadTransaction
 _TEAM_FACTOR = TeamSecondFactor()
 
 
+class By(StrEnum):
+    """What an operation can be allowed by."""
+
+    SYSTEM = "system"
+    SCOPE = "scope"
+    ROLE = "role"
+    TASK = "task"
+    OWN = "own"
+    PUBLIC = "public"
+
+
+class Way(msgspec.Struct, frozen=True):
+    """One way by which an operation is allowed to somebody: which role or open task, where it is one of those."""
+
+    by: By
+    role: Role | None = None
+    task: Elevation | None = None
+
+
+_SYSTEM, _SCOPE, _OWN, _PUBLIC = (Way(by) for by in (By.SYSTEM, By.SCOPE, By.OWN, By.PUBLIC))
+_ROLES = {role: Way(By.ROLE, role) for role in Role}
+
+
 def claimed_standing(ctx: Context) -> Standing:
     """What the actor was when the request came in: enough to refuse cheaply, never enough to allow."""
     match ctx.actor:
@@ -29,7 +53,8 @@ def claimed_standing(ctx: Context) -> Standing:
         case TeamMember() as actor:
             lent = (Elevation("", actor.tasks),) if actor.tasks else ()
             return Standing(
-                roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor, elevations=lent
+                roles=actor.roles, signed_in_at=actor.signed_in_at, second_factor=actor.second_factor, elevations=lent,
+                withheld=actor.withheld,
             )  # fmt: skip
         case ServiceAccount() as actor:
             return Standing(scopes=actor.scopes)
@@ -39,40 +64,53 @@ def claimed_standing(ctx: Context) -> Standing:
 
 def permit(operation: Operation, ctx: Context, standing: Standing) -> bool:
     """Decide by permission alone. Returns whether it holds for the actor's own account only. Raises Refusal."""
-    actor = ctx.actor
+    way = next(ways(operation, ctx.actor, standing), None)
+    if way is None:
+        raise NotSignedIn() if isinstance(ctx.actor, Anonymous) else Refusal()
+    if way.by is By.ROLE or way.by is By.TASK:
+        _TEAM_FACTOR.check(ctx, standing)
+    return way.by is By.OWN
+
+
+def ways(operation: Operation, actor: Actor, standing: Standing) -> Iterator[Way]:
+    """Every way by which it is allowed, the one that counts first; none is a refusal. Explanations read the same."""
     by = operation.by
     match actor:
         case System():
             if any(isinstance(rule, SystemOnly) for rule in by):
-                return False
+                yield _SYSTEM
         case ServiceAccount():
             if ServiceAccount.scoped in by and operation.name in standing.scopes:
-                return False
+                yield _SCOPE
         case TeamMember():
-            if _by_role(operation, standing) or _lent(operation, standing):
-                _TEAM_FACTOR.check(ctx, standing)
-                return False
+            for rule in by:
+                if isinstance(rule, Role) and rule in standing.roles and not _withheld(rule, operation, standing):
+                    yield _ROLES[rule]
+            # an open task lends what some role may do; never more than code allows to roles at all
+            if standing.elevations and any(isinstance(rule, Role) for rule in by):
+                for item in standing.elevations:
+                    if operation.name in item.operations:
+                        yield Way(By.TASK, task=item)
             if TeamMember.own in by:
-                return True
+                yield _OWN
         case Subscriber():
             if Subscriber.own in by:
-                return True
+                yield _OWN
         case Anonymous():
             pass
     if any(isinstance(rule, Public) for rule in by):
-        return False
-    if isinstance(actor, Anonymous):
-        raise NotSignedIn()
-    raise Refusal()
+        yield _PUBLIC
+
+
+def _withheld(role: Role, operation: Operation, standing: Standing) -> bool:
+    return bool(standing.withheld) and (role, operation.name) in standing.withheld
 
 
 def _by_role(operation: Operation, standing: Standing) -> bool:
-    return any(isinstance(rule, Role) and rule in standing.roles for rule in operation.by)
-
-
-def _lent(operation: Operation, standing: Standing) -> bool:
-    """An open task lends what some role may do; never more than code allows to roles at all."""
-    return operation.name in standing.tasks and any(isinstance(rule, Role) for rule in operation.by)
+    return any(
+        isinstance(rule, Role) and rule in standing.roles and not _withheld(rule, operation, standing)
+        for rule in operation.by
+    )
 
 
 def leaning_on(operation: Operation, ctx: Context, standing: Standing) -> tuple[Elevation, ...]:

@@ -19,11 +19,12 @@ from .searching import LARGEST_PAGE, Found, Page, Search, found_of, joined, sear
 from .stored import read_tile, tree_size
 from .tiles import tile_reader
 from .tree import consistency_proof, hash_leaf, inclusion_proof
+from .uses import Use, Uses, newest_about, uses
 
 __all__ = [
-    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "find_event", "leaf_hash_of", "leaf_of",
-    "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency", "prove_inclusion",
-    "search", "search_person", "waiting_count",
+    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "Use", "Uses", "find_event", "leaf_hash_of", "leaf_of",
+    "newest_about", "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency",
+    "prove_inclusion", "search", "search_person", "uses", "waiting_count",
 ]  # fmt: skip
 
 

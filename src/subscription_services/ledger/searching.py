@@ -131,6 +131,15 @@ def joined(source: FromClause | None = None) -> Select[tuple[bytes, datetime, st
     )
 
 
+def walk(connection: Connection, wanted: Search, rows: int, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Columns of the newest `rows` events of one actor, else of one action, else of all, within a span of time."""
+    leading = "actor" if wanted.actor else "action" if wanted.action else ""
+    exact = {leading: getattr(wanted, leading)} if leading else {}
+    order = _Order(rows, None, oldest_first=False)
+    conditions, by = _along(connection, exact, leading, wanted, order)
+    return order.of(select(*columns).where(*conditions), *by)
+
+
 def found_of(row: Row[tuple[bytes, datetime, str, int | None]]) -> Found:
     """The event of a row of `joined`."""
     return Found(decode_entry(row.payload).event, row.log_index)
@@ -164,7 +173,7 @@ def _statement(connection: Connection, wanted: Search, order: _Order) -> Select[
         conditions, columns = _along(connection, exact, leading, wanted, order)
         if begins:
             low, high = _bounds(begins)
-            conditions += [_unindexed("action") >= low, _unindexed("action") < high]
+            conditions += [unindexed("action") >= low, unindexed("action") < high]
         return order.of(joined().where(*conditions), *columns)
     names = list(connection.execute(_NAMES, dict(zip(("low", "high"), _bounds(begins), strict=True))).scalars())
     if not names:
@@ -233,7 +242,7 @@ def _filters(exact: dict[str, str], leading: str) -> list[ColumnElement[bool]]:
     """Equality with each value; only the leading one in the form that an index serves."""
     found: list[ColumnElement[bool]] = []
     for name, value in exact.items():
-        column: ColumnElement[str] = model.event.c[name] if name == leading else _unindexed(name)
+        column: ColumnElement[str] = model.event.c[name] if name == leading else unindexed(name)
         found.append(column == value)
     if leading in exact and _is_rare(leading, exact[leading]):
         found.append(_named_rare(leading))
@@ -241,7 +250,7 @@ def _filters(exact: dict[str, str], leading: str) -> list[ColumnElement[bool]]:
 
 
 def _left_out(wanted: Search) -> list[ColumnElement[bool]]:
-    return [_unindexed("origin_index") != wanted.not_origin] if wanted.not_origin else []
+    return [unindexed("origin_index") != wanted.not_origin] if wanted.not_origin else []
 
 
 def _is_rare(name: str, value: str) -> bool:
@@ -254,7 +263,7 @@ def _named_rare(name: str) -> ColumnElement[bool]:
     return model.event.c[name] != literal_column(f"'{model.PARTIAL[name]}'")
 
 
-def _unindexed(name: str) -> ColumnElement[str]:
+def unindexed(name: str) -> ColumnElement[str]:
     """The same value in a form that no index serves, on either engine."""
     return literal_column(f"({model.event.name}.{name} || '')", model.event.c[name].type)
 

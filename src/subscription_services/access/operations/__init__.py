@@ -3,11 +3,14 @@
 from subscription_services.kernel.operations import operations_of as _operations_of
 
 from . import approvals as _approvals
+from . import explaining as _explaining
+from . import foresight as _foresight
 from . import glass as _glass
 from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
+from . import role_limits as _role_limits
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
@@ -20,6 +23,9 @@ OPERATIONS = (
     *_operations_of(_approvals),
     *_operations_of(_tasks),
     *_operations_of(_glass),
+    *_operations_of(_role_limits),
+    *_operations_of(_explaining),
+    *_operations_of(_foresight),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

@@ -9,6 +9,7 @@ from subscription_services.web.routes import Route, get
 
 from .approvals import approval_routes
 from .console import team_navigation
+from .explaining import explaining_routes
 from .find import find_routes
 from .glass import glass_routes
 from .log import log_routes
@@ -25,6 +26,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
     """The room's pages, and the SCIM endpoint. `data` is the data directory, where exports are kept."""
     return (
         get("/team", show_overview, my_permissions),
+        *explaining_routes(),
         *people_routes(),
         *service_account_routes(),
         *approval_routes(),

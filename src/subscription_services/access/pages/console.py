@@ -10,6 +10,7 @@ import msgspec
 from subscription_services.access import catalogue
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotFound, NotSignedIn, SecondFactorNeeded
+from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.words import as_words, counted, words
 from subscription_services.web.call import Call
 from subscription_services.web.page import NavItem
@@ -36,15 +37,18 @@ DAYS = [
 
 
 def team_navigation(
-    roles: Iterable[Role], tasks: Collection[str] = (), waiting: Mapping[str, int] = MappingProxyType({})
-) -> tuple[NavItem, ...]:
+    roles: Iterable[Role], tasks: Collection[str] = (), waiting: Mapping[str, int] = MappingProxyType({}),
+    withheld: Collection[tuple[Role, str]] = (),
+) -> tuple[NavItem, ...]:  # fmt: skip
     """The console's links for these roles and open tasks; what these may not open is not shown. `waiting` counts what
     waits behind a link."""
     held = set(roles)
     found = []
     for name, link in _LINKS:
         item = catalogue.operations().get(name)
-        if item is not None and (TeamMember.own in item.by or held & set(item.by) or name in tasks):
+        if item is None:
+            continue
+        if TeamMember.own in item.by or _gives(held, item, withheld) or name in tasks:
             count = waiting.get(link.href, 0)
             found.append(msgspec.structs.replace(link, count=count) if count else link)
     return tuple(found)
@@ -61,8 +65,14 @@ def enter(call: Call) -> frozenset[str]:
         raise NotFound()
     if not call.actor.second_factor:
         raise SecondFactorNeeded()
-    roles = call.actor.roles
-    return frozenset(item.name for item in call.site.kernel.registry if roles & set(item.by)) | call.actor.tasks
+    roles, withheld = call.actor.roles, call.actor.withheld
+    return (
+        frozenset(item.name for item in call.site.kernel.registry if _gives(roles, item, withheld)) | call.actor.tasks
+    )
+
+
+def _gives(roles: Collection[Role], item: Operation, withheld: Collection[tuple[Role, str]]) -> bool:
+    return any(rule in roles and (rule, item.name) not in withheld for rule in item.by)
 
 
 def short(identifier: str) -> str:
