@@ -106,9 +106,10 @@ def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:
     for row in rows:
         if not row_codes.is_ours(keys, task.name, row_codes.TASK, row):
             continue
-        allowed = catalogue.lends(Role(row.role))
+        role = Role(row.role)
+        allowed = catalogue.lends(role)
         wanted = decode_scopes(row.operations)
-        found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about))
+        found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about, role))
     return tuple(found)
 
 

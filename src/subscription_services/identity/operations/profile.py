@@ -26,6 +26,7 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Seen, operation
+from subscription_services.kernel.personal import FreeText, NetworkAddress, NotPersonal
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.kernel.words import words
 from subscription_services.ledger import queries as ledger
@@ -82,12 +83,12 @@ class Happening(msgspec.Struct, frozen=True):
     at: datetime
     action: str
     outcome: str
-    reason: str
+    reason: Annotated[str, NotPersonal("a code of ours, never somebody's words")]
     actor_kind: str
     by_me: bool
     object: str
-    address: str
-    browser: str
+    address: NetworkAddress
+    browser: FreeText
     log_index: int | None
 
 
