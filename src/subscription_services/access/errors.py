@@ -137,3 +137,13 @@ class ExternalIdTaken(Conflict):
 class UserNameFixed(Invalid):
     code = "user-name-fixed"
     message = "The userName is the address that a person signs in with; only they change it, with a proof."
+
+
+class NothingToUnmask(Invalid):
+    code = "nothing-to-unmask"
+    message = "Choose what you need to see."
+
+
+class UnmaskingRefused(Refusal):
+    code = "unmasking-refused"
+    message = "Your role does not need this. Ask for a task that does."

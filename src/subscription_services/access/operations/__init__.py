@@ -10,6 +10,7 @@ from . import people as _people
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
+from . import unmask as _unmask
 
 OPERATIONS = (
     *_operations_of(_people),
@@ -18,6 +19,7 @@ OPERATIONS = (
     *_operations_of(_service_accounts),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
+    *_operations_of(_unmask),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

@@ -51,7 +51,10 @@ class EnrolledPassword:
     looked: Mapping[str, Detail]
 
 
-@operation("identity.find_person", by=[Role.SUPPORT, Role.SECURITY, Role.ADMINISTRATOR])
+# whoever tries addresses until one fits what they saw masked is stopped soon, and stands in the log
+@operation(
+    "identity.find_person", by=[Role.SUPPORT, Role.SECURITY, Role.ADMINISTRATOR], limits=[Limit(60, 3600, "actor")]
+)
 def find_person(tx: ReadTransaction, ctx: Context, request: FindPerson) -> Seen[AccountFacts]:
     """Find an account by its address or id; whose it is and why one looked stands in the log first."""
     who = request.who.strip()

@@ -77,7 +77,9 @@ class PasswordChanged(msgspec.Struct, frozen=True):
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """An entry of one's own history. `by_me` is false for what the team or the service did."""
+    """An entry of one's own history. `by_me` is false for what the team or the service did.
+
+    `shown` and `why` are what was unmasked of one's data, and the reason that was given."""
 
     id: str
     at: datetime
@@ -90,6 +92,8 @@ class Happening(msgspec.Struct, frozen=True):
     address: NetworkAddress
     browser: FreeText
     log_index: int | None
+    shown: list[str] = []
+    why: FreeText = ""
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -184,4 +188,9 @@ def _happening(tx: ReadTransaction, account: str, found: ledger.Found) -> Happen
     return Happening(
         event.id, event.at, event.action, event.outcome.value, event.reason, event.actor_kind, event.actor == account,
         event.object, personal.get("address", ""), personal.get("user_agent", ""), found.log_index,
+        _listed(event.details.get("shown")), personal.get("reason", "") if event.actor != account else "",
     )  # fmt: skip
+
+
+def _listed(detail: Detail) -> list[str]:
+    return detail if isinstance(detail, list) else []
