@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from starlette.responses import Response
 
+from subscription_services.access.operations.people import my_permissions
 from subscription_services.access.operations.unmask import unmask
 from subscription_services.access.unmasking import FIELDS, Unmasked
 from subscription_services.kernel.actors import TeamMember
@@ -60,7 +61,7 @@ def stale(call: Call) -> bool:
 
 def unmask_routes() -> tuple[Route, ...]:
     """The page of one subscriber's masked data."""
-    return (get(f"{PAGE}/{{account}}", show_form, unmask), post(f"{PAGE}/{{account}}", show_values, unmask))
+    return (get(f"{PAGE}/{{account}}", show_form, my_permissions), post(f"{PAGE}/{{account}}", show_values, unmask))
 
 
 def _page(call: Call, form: FormState, status: int = 200) -> Response:
