@@ -172,6 +172,7 @@ def _assemble(
     identity.configure_place(house.public_url, PRODUCT)
     access.configure(settings.of(access.AccessSettings))
     access.sign_with(PasskeySignatures())
+    access.read_addresses(billing.details_of)
     table = route_table(settings, registry)
     front = Front(kernel)
     site = Site(

@@ -43,6 +43,7 @@ from subscription_services.access.operations.service_accounts import (
     RotateToken,
 )
 from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
+from subscription_services.access.operations.unmask import Unmask
 from subscription_services.access.programs import resolve_token
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, TeamMember
@@ -373,6 +374,11 @@ CASES = [
         lambda w: (w.subscriber(), OneTask(_open_task(w))),
     ),
     *GLASS,
+    Case(
+        "access.unmask",
+        lambda w: (w.team(Role.SUPPORT), Unmask(w.subscriber().id, "case 7", email=True)),
+        lambda w: (w.team(Role.AUDITOR), Unmask(w.subscriber().id, "case 7", email=True)),
+    ),
     Case("access.download_log_export", _ready, lambda w: (w.team(Role.SUPPORT), _ready(w)[1])),
     Case(
         "access.record_export_part", lambda w: (w.system(), _part(w)), lambda w: (w.team(Role.ADMINISTRATOR), _part(w))

@@ -15,6 +15,7 @@ from subscription_services.kernel.actors import Role, ServiceAccount, System, Te
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.needs import ApprovalsNeeded, OpenTask, approvals
 from subscription_services.kernel.operations import Change, Prepared, Seen, operation
+from subscription_services.kernel.personal import ColleagueEmail
 from subscription_services.kernel.transaction import BoundOutbox, Reading, ReadTransaction, Transaction
 from subscription_services.testing import World
 from subscription_services.testing.people import sign_up_team_member
@@ -28,7 +29,7 @@ BOOM = "boom"
 class Release(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: int
     id: str = "thing"
-    email: str = ""
+    email: ColleagueEmail = ""
     note: str = ""
 
 

@@ -24,8 +24,7 @@ from subscription_services.identity.operations.recovery import AskRecoveryLetter
 from subscription_services.identity.operations.recovery_review import DecideRecovery, ListRecoveries, ShowRecovery
 from subscription_services.identity.operations.second_factor import ConfirmTotp, Nothing
 from subscription_services.identity.operations.sign_in import ConfirmItIsMe, SignIn, SignInCode
-from subscription_services.identity.recoveries import masked, masked_email
-from subscription_services.identity.recovery_model import LIVE, RecoveryState, Step, recovery
+from subscription_services.identity.recovery_model import RecoveryState, Step, recovery
 from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.context import Origin
@@ -255,7 +254,7 @@ def test_a_reviewer_sees_facts_with_addresses_masked_and_the_owner_sees_the_revi
     (listed,) = world.do("identity.recoveries", support, ListRecoveries()).waiting
     facts = world.do("identity.recovery", support, ShowRecovery(made.id))
     assert (listed.email, facts.address, facts.proved_by, facts.team) == (
-        "t…@example.org",
+        "t…@e….org",
         "203.0.…",
         "password",
         False,
@@ -283,11 +282,3 @@ def test_undecided_ones_lapse_and_a_closed_account_has_none(world: World) -> Non
     assert state_of(world, mine) == RecoveryState.STOPPED
     finish(world, ready)
     world.do("identity.stop_recovery_by_link", STRANGER, stop)
-
-
-def test_masks() -> None:
-    assert [masked(text) for text in ("192.0.2.7", "2001:db8::1", "", "testclient")] == [
-        "192.0.…", "2001:0db8:…", "unknown", "unknown",
-    ]  # fmt: skip
-    assert masked_email("ada.lovelace@example.org") == "a…@example.org"
-    assert set(LIVE) < set(RecoveryState)

@@ -24,11 +24,12 @@ from .programs import resolve_token, service_account_of
 from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
+from .unmasking import read_addresses
 
 __all__ = [
     "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
     "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority",
     "Signatures", "bootstrap", "checks", "claims_of", "configure", "elevations_of", "glass_kinds", "kinds", "know",
-    "log_check", "operations_document", "resolve_token", "roles_document", "roles_of", "routes",
+    "log_check", "operations_document", "read_addresses", "resolve_token", "roles_document", "roles_of", "routes",
     "service_account_of", "sign_with", "team_navigation", "waiting_for",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, Row, select
@@ -15,13 +15,14 @@ from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import ApprovalNeeded, NotFound, SubjectErased
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.personal import ColleagueName, NotPersonal
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.kernel.words import joined, words
 
 from . import accounts, catalogue, signing
 from .approval_model import Way, approval
 from .approval_model import request as asked
-from .approval_words import Words, sees_personal, words_of
+from .approval_words import Words, sight_of, words_of
 from .approvals import arguments_of, check_allowed, policy_of, roles_in
 from .authority import roles_of
 from .errors import NothingToApprove
@@ -37,7 +38,7 @@ class Given(msgspec.Struct, frozen=True):
     """Who approved, when, and whether with a passkey."""
 
     approver: str
-    name: str
+    name: ColleagueName
     given_at: datetime
     signed: bool
 
@@ -50,7 +51,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     id: str
     words: Words
     requester: str
-    requester_name: str
+    requester_name: ColleagueName
     way: Way
     needed: int
     roles: list[Role]
@@ -66,7 +67,7 @@ class ApprovalRequest(msgspec.Struct, frozen=True):
     waits_for: str
     challenge: str
     credentials: list[str]
-    arguments: str
+    arguments: Annotated[str, NotPersonal("empty for everybody but the person who wrote them")]
 
 
 class ApprovalRequests(msgspec.Struct, frozen=True):
@@ -139,7 +140,7 @@ def seen_by(tx: ReadTransaction, ctx: Context, row: Row[Any]) -> ApprovalRequest
     names = names_of(tx, [row.requester, *(item.approver for item in given)])
     who = names.get(row.requester, row.requester)
     roles = roles_of(tx.connection, ctx.actor.id, ctx.now)
-    said = words_of(operation, arguments, reason, who, masked=not mine and not sees_personal(roles))
+    said = words_of(operation, arguments, reason, who, sight_of(ctx.actor, roles, mine=mine))
     objection = _objection(tx, ctx, row, operation, arguments, {item.approver for item in given})
     signatures = signing.joined()
     challenge, held = b"", list[bytes]()

@@ -1,21 +1,20 @@
-"""What an approver is shown, in words; e-mail addresses and names arrive masked unless their role needs them."""
+"""What an approver is shown, in words; personal data arrives masked as their role demands (kernel.sight)."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Collection
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from subscription_services.kernel.actors import Role
+from subscription_services.kernel.actors import Actor, Role
+from subscription_services.kernel.masking import Sight, plan_of
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.personal import HIDDEN, NotPersonal, Personal, looks_personal, mask_emails
+from subscription_services.kernel.sight import EVERYTHING, seen_by
 
-from . import catalogue
-
-_PERSONAL = frozenset({"email", "name", "address", "billing_address", "phone", "street", "city", "vat_id"})
-_EMAIL = re.compile(r"([A-Za-z0-9._%+-])[A-Za-z0-9._%+-]*@([A-Za-z0-9])[A-Za-z0-9.-]*")
+AsShown = Annotated[str, NotPersonal("masked where it is made, because the digest is over what is shown")]
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -23,50 +22,81 @@ class Words(msgspec.Struct, frozen=True):
     shown."""
 
     operation: str
-    title: str
+    title: Annotated[str, NotPersonal("says what the operation does")]
     lines: list[tuple[str, str]]
-    reason: str
+    reason: AsShown
     requester: str
     digest: str
     masked: bool
 
 
-def words_of(operation: Operation, arguments: str, reason: str, requester: str, *, masked: bool) -> Words:
-    """The request as it is shown, to the last letter."""
-    values = msgspec.json.decode(arguments)
-    lines = [(_label(name), _text(name, value, masked)) for name, value in values.items() if value not in (None, "")]
-    said = _mask(reason) if masked else reason
+def words_of(operation: Operation, arguments: str, reason: str, requester: str, sight: Sight) -> Words:
+    """The request as `sight` shows it, to the last letter."""
+    plain = msgspec.json.decode(arguments)
+    values = plain if sight.own else _masked(operation, arguments, sight)
+    lines = [(_label(name), _text(value)) for name, value in values.items() if value not in (None, "")]
+    said = reason if sight.own else mask_emails(reason)
     digest = hashlib.sha256(msgspec.json.encode([operation.name, operation.summary, lines, said, requester]))
+    masked = values != plain or said != reason
     return Words(operation.name, operation.summary, lines, said, requester, digest.hexdigest(), masked)
 
 
-def sees_personal(roles: Collection[Role]) -> bool:
-    """Whose task needs people's names and addresses: who may look a person up at all."""
-    finding = catalogue.named("identity.find_person")
-    return finding is not None and bool(set(roles) & set(finding.by))
+def sight_of(actor: Actor, roles: Collection[Role], *, mine: bool) -> Sight:
+    """What the roles that somebody holds let them see of a request; whoever made it sees what they wrote."""
+    return Sight(EVERYTHING if mine else seen_by(actor, roles), actor.id, own=mine)
+
+
+def _masked(operation: Operation, arguments: str, sight: Sight) -> dict[str, Any]:
+    """The arguments as the plan of their type masks them; a field that says nothing and looks personal is hidden."""
+    values: dict[str, Any] = msgspec.json.decode(arguments)
+    plan, named = plan_of(operation.request), _declared(operation.request)
+    try:
+        made = msgspec.json.decode(arguments, type=operation.request)
+    except msgspec.ValidationError:  # asked for in an earlier version: nothing says what its fields hold
+        named = frozenset()
+    else:
+        values = msgspec.to_builtins(made if plan is None else plan(made, sight))
+    return {
+        name: value if name in named or not value or not looks_personal(name) else HIDDEN
+        for name, value in _without_emails(values, named).items()
+    }
+
+
+def _declared(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that say what they hold."""
+    found = []
+    for field in msgspec.structs.fields(kind):
+        notes = getattr(field.type, "__metadata__", ())
+        if any(isinstance(note, Personal | NotPersonal) for note in notes):
+            found.append(field.name)
+    return frozenset(found)
+
+
+def _without_emails(values: dict[str, Any], named: Collection[str]) -> dict[str, Any]:
+    return {name: value if name in named else _no_emails(value) for name, value in values.items()}
+
+
+def _no_emails(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask_emails(value)
+    if isinstance(value, list):
+        return [_no_emails(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _no_emails(item) for key, item in value.items()}
+    return value
 
 
 def _label(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def _text(name: str, value: Any, masked: bool) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str):
-        if masked and name in _PERSONAL and not _EMAIL.search(value):
-            return f"{value[:1]}…"
-        return _mask(value) if masked else value
     if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
-        return ", ".join(_text(name, item, masked) for item in value) or "none"
+        return ", ".join(_text(item) for item in value) or "none"
     if isinstance(value, dict):
-        return "; ".join(
-            f"{_label(key)}: {_text(key, item, masked)}" for key, item in value.items() if item is not None
-        )
+        return "; ".join(f"{_label(key)}: {_text(item)}" for key, item in value.items() if item is not None)
     if isinstance(value, list):
-        return " / ".join(_text(name, item, masked) for item in value) or "none"
+        return " / ".join(_text(item) for item in value) or "none"
     return str(value)
-
-
-def _mask(text: str) -> str:
-    return _EMAIL.sub(r"\1…@\2…", text)

@@ -131,12 +131,11 @@ def lent_by(keys: Keys, rows: Sequence[Any], withheld: Withheld) -> tuple[Elevat
     for row in rows:
         if not row_codes.is_ours(keys, task.name, row_codes.TASK, row):
             continue
-        allowed = lends_under(row)
+        role, allowed = Role(row.role), lends_under(row)
         if withheld:
-            role = Role(row.role)
             allowed = frozenset(name for name in allowed if (role, name) not in withheld)
         wanted = decode_scopes(row.operations)
-        found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about))
+        found.append(Elevation(row.id, allowed & wanted if wanted else allowed, row.about, role))
     return tuple(found)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import select, update
 
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
+from subscription_services.kernel.personal import NotPersonal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage.rows import insert_row, open_row, update_row
 
@@ -19,16 +20,17 @@ from .directory_model import directory_entry
 from .errors import ExternalIdTaken
 
 INDEX = "access.directory"
+FromTheDirectory = Annotated[str, NotPersonal("the directory that asks is where it comes from, and compares it")]
 
 
 class DirectoryUser(msgspec.Struct, frozen=True):
     """A person of the team; `active` until they are deactivated."""
 
     id: str
-    user_name: str
-    name: str
+    user_name: FromTheDirectory
+    name: FromTheDirectory
     active: bool
-    external_id: str
+    external_id: FromTheDirectory
     created_at: datetime
 
 

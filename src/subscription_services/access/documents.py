@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,6 +28,8 @@ from subscription_services.kernel.operations import (
     SpreadLimit,
     permission_text,
 )
+from subscription_services.kernel.personal import FieldKind
+from subscription_services.kernel.sight import seen_by, unmaskable
 
 from .document_types import fields_of, name_of
 from .failures import failures
@@ -35,6 +37,7 @@ from .failures import failures
 _AT = datetime(2000, 1, 1, tzinfo=UTC)
 _MARK = "<!-- Written by `subs document` from the registry. Change the operations, not this file. -->"
 YES, OWN, NO = "yes", "own", "—"
+PLAIN, MASKED, ON_REQUEST = "plain", "masked", "with a reason"
 
 
 def actors() -> Mapping[str, tuple[Actor, Standing]]:
@@ -77,7 +80,36 @@ def roles_document(registry: Registry) -> str:
             cells = [_cell(decide(item, actor, standing), actor) for actor, standing in columns.values()]
             lines.append(_row([f"[{item.name}](operations.md#{_anchor(item.name)})", *cells]))
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_fields_seen()])
+
+
+def field_cell(actor: Actor, roles: Collection[Role], kind: FieldKind) -> str:
+    """How a kind of personal data of somebody else reaches this actor; perform() masks by the same rule."""
+    if kind in seen_by(actor, roles):
+        return PLAIN
+    if isinstance(actor, ServiceAccount):
+        return MASKED
+    return ON_REQUEST if kind in unmaskable(roles) else MASKED
+
+
+def _fields_seen() -> Iterator[str]:
+    yield from (
+        "## What each role sees of a person", "",
+        "Personal data in answers about somebody else. “with a reason”: masked, until",
+        "[access.unmask](operations.md#accessunmask) shows it once. Everybody sees their own account plain. E-mail",
+        "addresses inside of anything else are masked where e-mails are. A program with the scope `access.unmask` can",
+        "ask for what is masked, one person at a time.", "",
+    )  # fmt: skip
+    columns = {
+        heading: (actor, standing.roles)
+        for heading, (actor, standing) in actors().items()
+        if isinstance(actor, TeamMember | ServiceAccount)
+    }
+    yield _row(["kind of field", *columns])
+    yield _row(["---", *(":-:" for _ in columns)])
+    for kind in FieldKind:
+        yield _row([kind.value, *(field_cell(actor, roles, kind) for actor, roles in columns.values())])
+    yield ""
 
 
 def operations_document(registry: Registry) -> str:

@@ -180,3 +180,13 @@ class GlassClosed(Conflict):
 class GlassStillBroken(Conflict):
     code = "glass-still-broken"
     message = "The glass is still broken. End the access first, or wait until its time is up; then review it."
+
+
+class NothingToUnmask(Invalid):
+    code = "nothing-to-unmask"
+    message = "Choose what you need to see."
+
+
+class UnmaskingRefused(Refusal):
+    code = "unmasking-refused"
+    message = "Your role does not need this. Ask for a task that does."

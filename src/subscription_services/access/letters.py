@@ -26,6 +26,12 @@ Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter
 Find = Callable[[ReadTransaction, str], Row[Any]]
 HELLO = template("Hello {name},")
 _CONTACT = words("security contact")
+_UNMASKED_SUBJECT = template("Somebody of our team looked at data of yours")
+_UNMASKED = template(
+    "our team sees your address, name or billing address only in part. Today somebody had one of them shown. Who of us "
+    "does that says why. What was shown, when and the reason stand here:\n\n{link}\n\nIf you did not ask us for help "
+    "and the reason makes no sense to you, write to us."
+)
 
 
 def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_open: bool = True) -> Compose:
@@ -97,7 +103,19 @@ def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> Let
     return LetterKind(name, _letter("task", task_row, "account", subject, text, while_open=while_open))
 
 
+async def _unmasked(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+    """Not what was shown or why: letters are read by others as well."""
+    keys = kernel.keys.for_caller("access")
+    found = await kernel.store.read(lambda connection: accounts.people(ReadTransaction(connection, keys), [account]))
+    if not found or not found[0].open:
+        return None
+    link = f"{site.public_url}/account/activity"
+    body = f"{site.say(_HELLO, name=found[0].name)}\n\n{site.say(_UNMASKED, link=link)}"
+    return Letter(found[0].email, site.say(_UNMASKED_SUBJECT), f"{body}\n\n{site.product}\n{site.contact}\n")
+
+
 LETTERS: tuple[LetterKind, ...] = (
+    LetterKind("access.unmasked", _unmasked),
     _approval(
         "access.approval_asked", "{who} asks for your approval",
         "{who} asks you to approve this:\n\n{what}\n\nRead exactly what it is, and approve or refuse it, until {until}:"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import and_, or_, select
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import NotFound, SubjectErased
+from subscription_services.kernel.personal import ColleagueName, FieldKind, FreeText, NotPersonal, Personal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage.rows import open_row
 
@@ -30,13 +31,13 @@ class Grant(msgspec.Struct, frozen=True):
     granted_at: datetime
     ends_at: datetime | None
     ended_at: datetime | None
-    reason: str
+    reason: FreeText
 
 
 class TeamPerson(msgspec.Struct, frozen=True):
     id: str
-    email: str
-    name: str
+    email: Annotated[str, Personal(FieldKind.COLLEAGUE_EMAIL, of="id")]
+    name: ColleagueName
     state: str
     second_factor: bool
     grants: list[Grant]
@@ -61,9 +62,9 @@ class Token(msgspec.Struct, frozen=True):
 
 class ServiceAccountRow(msgspec.Struct, frozen=True):
     id: str
-    name: str
+    name: Annotated[str, NotPersonal("a program's name")]
     owner: str
-    owner_name: str
+    owner_name: ColleagueName
     state: ServiceAccountState
     created_at: datetime
     expires_at: datetime

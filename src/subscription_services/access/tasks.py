@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound, SubjectErased
+from subscription_services.kernel.personal import ColleagueName, FreeText
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.ledger import queries as ledger
 from subscription_services.storage.rows import open_row
@@ -53,8 +54,8 @@ class Task(msgspec.Struct, frozen=True):
 
     id: str
     account: str
-    name: str
-    title: str
+    name: ColleagueName
+    title: FreeText
     about_kind: str
     about: str
     role: Role
@@ -64,7 +65,7 @@ class Task(msgspec.Struct, frozen=True):
     ends_at: datetime
     granted_at: datetime | None
     granted_by: str | None
-    granter: str
+    granter: ColleagueName
     ended_at: datetime | None
     ended_by: str | None
 

@@ -12,11 +12,12 @@ from .errors import CardNumberRefused
 from .jobs import SCHEDULES, apply_terms
 from .letters import LETTERS
 from .operations import ALL as OPERATIONS
+from .queries import details_of
 from .routes import routes
 from .settings import SETTINGS, BillingSettings, check_settings, frame_origins
 from .wiring import kinds
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "BillingSettings", "CardNumberRefused", "apply_terms",
-    "check_settings", "checks", "contains_card_number", "frame_origins", "kinds", "routes",
+    "check_settings", "checks", "contains_card_number", "details_of", "frame_origins", "kinds", "routes",
 ]  # fmt: skip

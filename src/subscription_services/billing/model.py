@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from subscription_services.kernel.money import Money
+from subscription_services.kernel.personal import BillingAddress, CardFact
 
 
 class InvoiceStatus(StrEnum):
@@ -103,7 +104,7 @@ class InvoiceDocument(msgspec.Struct, frozen=True):
     invoice: Invoice
     lines: tuple[InvoiceLine, ...]
     seller: str
-    buyer: str
+    buyer: BillingAddress
     credits: tuple[CreditNote, ...]
     payment: str | None
 
@@ -131,9 +132,9 @@ class Method(msgspec.Struct, frozen=True):
     """A saved card, as far as it may be kept."""
 
     id: str
-    brand: str
-    last4: str
-    expires: str
+    brand: CardFact
+    last4: CardFact
+    expires: CardFact
     is_default: bool
     created_at: datetime
 

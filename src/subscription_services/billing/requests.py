@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from subscription_services.kernel.money import Money
+from subscription_services.kernel.personal import BillingAddress, Email, PersonName
 from subscription_services.subscriptions import Plan
 
 from .model import Invoice, InvoiceDocument, Method, Payment, Refund, RefundReason, Terms
@@ -153,8 +154,8 @@ class Methods(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    name: str
-    address: str
+    name: PersonName
+    address: BillingAddress
 
 
 class PersonBilling(msgspec.Struct, frozen=True):
@@ -162,7 +163,7 @@ class PersonBilling(msgspec.Struct, frozen=True):
 
     invoices: tuple[Invoice, ...]
     methods: tuple[Method, ...]
-    details: str
+    details: BillingAddress
 
 
 class PaymentFacts(msgspec.Struct, frozen=True):
@@ -196,7 +197,7 @@ class Received(msgspec.Struct, frozen=True):
 class LetterFacts(msgspec.Struct, frozen=True):
     """What a letter about a payment says, and where it goes."""
 
-    to: str
+    to: Email
     document: InvoiceDocument
     payment: Payment
     next_try: bool

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, func, literal_column, or_, select
 
+from subscription_services.kernel.personal import Email, PersonName
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.storage import Prepared, holds, open_row
@@ -113,8 +114,8 @@ class Profile(msgspec.Struct, frozen=True):
     `session_hours` and `session_longest` are the same for the time after which they end in any case."""
 
     id: str
-    email: str
-    name: str
+    email: Email
+    name: PersonName
     second_factor: bool
     sessions: int
     created_at: datetime
@@ -130,8 +131,8 @@ class AccountFacts(msgspec.Struct, frozen=True):
     id: str
     kind: str
     state: str
-    email: str
-    name: str
+    email: Email
+    name: PersonName
     second_factor: bool
     created_at: datetime
     verified_at: datetime | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
 from sqlalchemy import Row, select, update
@@ -65,20 +64,3 @@ def end_open_change(tx: Transaction, ctx: Context, account: str, state: ChangeSt
     tx.connection.execute(ended.values(state=state, ended_at=ctx.now))
     end_change_links(tx, ctx, identifier)
     return True
-
-
-def masked(address: str) -> str:
-    """Enough of an address to recognise its network, not the house: 192.0.…, 2001:db8:…."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return "unknown"
-    if parsed.version == 4:
-        return ".".join(str(parsed).split(".")[:2]) + ".…"
-    return ":".join(parsed.exploded.split(":")[:2]) + ":…"
-
-
-def masked_email(email: str) -> str:
-    """The first letter and the domain: a…@example.org."""
-    local, _, domain = email.rpartition("@")
-    return f"{local[:1]}…@{domain}"

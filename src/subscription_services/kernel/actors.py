@@ -89,11 +89,13 @@ Actor = Anonymous | Subscriber | TeamMember | ServiceAccount | System
 
 
 class Elevation(msgspec.Struct, frozen=True):
-    """A task that is open now: it lends these operations, and only for what it is about where that has an id."""
+    """A task that is open now: it lends these operations of a role, and only for what it is about where that has an
+    id."""
 
     id: str
     operations: frozenset[str]
     about: str = ""
+    role: Role | None = None
 
 
 class Standing(msgspec.Struct, frozen=True):

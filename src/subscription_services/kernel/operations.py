@@ -22,6 +22,7 @@ from .actors import Actor, Role, ServiceAccount, Standing, Subscriber, TeamMembe
 from .context import Context
 from .errors import DomainError
 from .events import Detail
+from .masking import Plan, plan_of
 from .ports import Keys
 from .transaction import ReadTransaction, Transaction
 
@@ -124,6 +125,9 @@ class Change(msgspec.Struct, Generic[T], frozen=True):
     details: Mapping[str, Detail] = {}
     personal: Mapping[str, str] = {}
     actor: Actor | None = None
+    for_subject: bool = False
+    """`personal` is sealed under the subject's key instead of the doer's: the subject reads it among what happened to
+    them, and it is erased with them. Where the doer was then stands as its index only."""
     by_stranger: bool = False
     """Nobody showed to be the subject: where the request came from is sealed under the key of the month, for any
     subject and for none, because opening the subject's own key takes time that tells that there is one."""
@@ -178,6 +182,8 @@ class Operation:
     summary: str
     module: str
     concerns: Concerns | None = None
+    personal: Plan | None = None
+    """How the answer is masked for who looks at somebody else's; None where it holds nothing personal."""
 
     @property
     def room(self) -> str:
@@ -217,15 +223,17 @@ def operation(
     """
 
     def declare(run: Callable[..., Any]) -> Operation:
-        hints = get_type_hints(run)
+        hints = get_type_hints(run, include_extras=True)
         parameters = list(inspect.signature(run).parameters)
         request = hints[parameters[2]]
         changes = hints[parameters[0]] is Transaction
+        answer = _answer(hints["return"])
         declared = Operation(
             name=name, by=tuple(by), needs=tuple(needs), limits=tuple(limits),
             subject=subject or _default_subject(by), prepare=prepare, idempotent=changes and idempotent,
-            audited=audited, changes=changes, request=request, answer=_answer(hints["return"]), run=run,
+            audited=audited, changes=changes, request=request, answer=answer, run=run,
             summary=(inspect.getdoc(run) or "").partition("\n")[0], module=run.__module__, concerns=concerns,
+            personal=plan_of(answer),
         )  # fmt: skip
         _check(declared, subject)
         return declared

@@ -20,15 +20,15 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from . import authorise, idempotency, limits
-from .actors import Actor, Anonymous, Asker, System
+from . import authorise, idempotency, limits, masking
+from .actors import Actor, Anonymous, Asker, Elevation, Standing, System
 from .clock import Clock, Random
 from .context import Context, Origin
 from .deferred import Deferred
 from .errors import DomainError, Invalid, Unavailable
 from .events import Detail
 from .ids import Ids
-from .operations import Change, Declined, Operation, Registry, Seen
+from .operations import Change, Declined, Operation, Registry, Seen, own_account
 from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
 from .recording import Refusals, declined_event, failure_event, own_look, seen_event, success_event, touched
 from .transaction import BoundOutbox, ReadTransaction, Transaction
@@ -207,7 +207,7 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
     tasks = authorise.leaning_on(operation, ctx, standing)
     memory = kernel.keys.for_caller("kernel")
     if replay := idempotency.recall(connection, memory, operation, ctx, request):
-        return _Outcome(replay.answer)
+        return _Outcome(_masked(operation, ctx, standing, replay.answer, own_only, subject, {}))
     used = authorise.use_approvals(operation, tx, ctx, request, kernel.approvals, now)
     result: Change[Any] | Declined = operation.run(tx, *arguments)
     log_keys = kernel.keys.for_caller("ledger")
@@ -218,7 +218,7 @@ def _run_change(kernel: Kernel, operation: Operation, connection: Connection, ar
     kernel.log.append(connection, [success_event(log_keys, operation, ctx, subject, result, grounds)])
     about = result.subject or subject
     idempotency.remember(connection, memory, operation, ctx, request, result.after, about)
-    return _Outcome(result.after)
+    return _Outcome(_masked(operation, ctx, standing, result.after, own_only, about, grounds))
 
 
 async def _read(
@@ -236,13 +236,29 @@ async def _read(
         authorise.check_needs(operation, ctx, standing)
         subject = authorise.check_subject(operation, tx, ctx, request, own_only)
         found = cast("Seen[Any]", operation.run(tx, ctx, request))
-        tasks = authorise.leaning_on(operation, ctx, standing)
-        return found, subject, authorise.check_task(tasks, (found.object, found.subject or subject))
+        about = found.subject or subject
+        grounds = authorise.check_task(authorise.leaning_on(operation, ctx, standing), (found.object, about))
+        answer = _masked(operation, ctx, standing, found.answer, own_only, about, grounds)
+        return (found if answer is found.answer else replace(found, answer=answer)), subject, grounds
 
     seen, subject, grounds = await kernel.store.read(work)
     if operation.audited:
         await _record_read(kernel, operation, attempt.ctx, subject, seen, grounds)
     return _Outcome(seen.answer)
+
+
+def _masked(
+    operation: Operation, ctx: Context, standing: Standing, answer: Any, own_only: bool, about: str,
+    grounds: Mapping[str, Detail],
+) -> Any:  # fmt: skip
+    """The answer as the actor's role sees it, by what is true of them in this very transaction, repeated or not."""
+    if operation.personal is None:
+        return answer
+    task = grounds.get("task")
+    used: tuple[Elevation, ...] = tuple(item for item in standing.elevations if item.id == task) if task else ()
+    # an operation that concerns nobody in particular says its actor by default, which makes nothing in it theirs
+    own = own_only or (about == ctx.actor.id and operation.subject is not own_account)
+    return masking.seen(operation.personal, answer, ctx.actor, standing, own=own, tasks=used)
 
 
 async def _record_read(

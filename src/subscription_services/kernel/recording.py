@@ -39,6 +39,7 @@ def success_event(
     return _event(
         keys, operation, ctx, Outcome.SUCCESS, object_id=identifier, subject=result.subject or subject,
         details=details, personal=result.personal, actor=result.actor, by_stranger=result.by_stranger,
+        for_subject=result.for_subject,
     )  # fmt: skip
 
 
@@ -114,14 +115,15 @@ def _event(
     actor: Actor | None = None,
     reason: str = "",
     by_stranger: bool = False,
+    for_subject: bool = False,
 ) -> Event:
     doer = actor or ctx.actor
     identifier = ctx.ids.new("evt")
-    sealed_for = _sealed_for(doer, "" if by_stranger else subject, ctx)
+    sealed_for = subject if for_subject else _sealed_for(doer, "" if by_stranger else subject, ctx)
     values = dict(personal or {})
-    if ctx.origin.address:
+    if ctx.origin.address and not for_subject:
         values["address"] = ctx.origin.address
-    if ctx.origin.user_agent:
+    if ctx.origin.user_agent and not for_subject:
         values["user_agent"] = ctx.origin.user_agent[:300]
     sealed = _seal(keys, sealed_for, identifier, values)
     index = keys.blind_index("ledger.origin", ctx.origin.address).hex() if ctx.origin.address else ""

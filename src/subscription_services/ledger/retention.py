@@ -16,6 +16,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Conflict, Invalid, NotFound, Refusal, StartError
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
+from subscription_services.kernel.personal import FieldKind, FreeText, Personal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage.rows import fetch, insert_row
 
@@ -32,7 +33,7 @@ BATCH = 8 * TILE_WIDTH
 """Entries that one transaction removes at most."""
 ACTOR = System("ledger.retention")
 Subject = Annotated[str, Meta(max_length=120, pattern=r"^[A-Za-z0-9_.:-]*$")]
-Reason = Annotated[str, Meta(min_length=3, max_length=500)]
+Reason = Annotated[str, Meta(min_length=3, max_length=500), Personal(FieldKind.TEXT)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -75,7 +76,7 @@ class Hold(msgspec.Struct, frozen=True):
     placed_at: datetime
     released_by: str | None = None
     released_at: datetime | None = None
-    reason: str = ""
+    reason: FreeText = ""
 
 
 class Holds(msgspec.Struct, frozen=True):

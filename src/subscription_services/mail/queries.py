@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from subscription_services.jobs import JobRow, unfinished_jobs
+from subscription_services.kernel.personal import FreeText
 
 from .letters import JOB_KIND, SendLetter
 from .model import LetterState, message
@@ -24,7 +25,7 @@ class LetterRow(msgspec.Struct, frozen=True):
     at: datetime
     next_try: datetime | None = None
     code: int = 0
-    error: str = ""
+    error: FreeText = ""
 
 
 class MailQueue(msgspec.Struct, frozen=True):

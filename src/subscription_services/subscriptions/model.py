@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
 from subscription_services.kernel.columns import Instant
 from subscription_services.kernel.model import metadata
 from subscription_services.kernel.money import Money
+from subscription_services.kernel.personal import NotPersonal
 
 
 class Interval(StrEnum):
@@ -57,11 +59,14 @@ class Moment(StrEnum):
     ENDED = "ended"
 
 
+PlanName = Annotated[str, NotPersonal("stands in the public catalogue")]
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What can be subscribed to; `trial_days` are free, once for each account."""
 
     id: str
-    name: str
+    name: PlanName
     description: str
     features: tuple[str, ...]
     price: Money
@@ -76,7 +81,7 @@ class Subscription(msgspec.Struct, frozen=True):
     id: str
     account: str
     plan: str
-    plan_name: str
+    plan_name: PlanName
     price: Money
     interval: Interval
     status: Status

@@ -14,6 +14,7 @@ from . import role_limits as _role_limits
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
+from . import unmask as _unmask
 
 OPERATIONS = (
     *_operations_of(_people),
@@ -26,6 +27,7 @@ OPERATIONS = (
     *_operations_of(_role_limits),
     *_operations_of(_explaining),
     *_operations_of(_foresight),
+    *_operations_of(_unmask),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

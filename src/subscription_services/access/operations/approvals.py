@@ -26,7 +26,7 @@ from subscription_services.access.approval_queries import (
     seen_by,
     visible,
 )
-from subscription_services.access.approval_words import sees_personal, words_of
+from subscription_services.access.approval_words import sight_of, words_of
 from subscription_services.access.approvals import Policy, arguments_of, check_ours, good_approvals, policy_of
 from subscription_services.access.authority import HouseAuthority, roles_of
 from subscription_services.access.errors import (
@@ -135,7 +135,8 @@ def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalR
     named = frozenset(ids_in(msgspec.json.decode(arguments)))
     _check_may(tx, ctx, row, policy, named)
     _check_same(tx, ctx, row, operation, arguments)
-    said = words_of(operation, arguments, reason, _name(tx, ctx, row), masked=not sees_personal(_roles(tx, ctx)))
+    sight = sight_of(ctx.actor, _roles(tx, ctx), mine=False)
+    said = words_of(operation, arguments, reason, _name(tx, ctx, row), sight)
     if said.digest != request.shown:
         raise OtherWords()
     assertion = _assertion(request)

@@ -14,6 +14,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid
 from subscription_services.kernel.events import Detail, Event, Outcome
 from subscription_services.kernel.operations import Seen, operation
+from subscription_services.kernel.personal import FieldKind, NotPersonal, Personal
 from subscription_services.kernel.probing import ADDRESS
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger import queries as ledger
@@ -54,7 +55,7 @@ class LogEntry(msgspec.Struct, frozen=True):
     at: datetime
     action: str
     outcome: Outcome
-    reason: str
+    reason: Annotated[str, NotPersonal("a code of ours, never somebody's words")]
     actor_kind: str
     actor: str
     session: str
@@ -62,7 +63,7 @@ class LogEntry(msgspec.Struct, frozen=True):
     object: str
     subject: str
     count: int
-    details: dict[str, Detail]
+    details: Annotated[dict[str, Detail], Personal(FieldKind.TEXT)]
     correlation: str
     origin: str
     log_index: int | None

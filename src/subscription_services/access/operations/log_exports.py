@@ -18,6 +18,7 @@ from subscription_services.kernel.errors import Conflict, NotFound
 from subscription_services.kernel.events import Detail, Outcome
 from subscription_services.kernel.needs import approvals, recent_sign_in
 from subscription_services.kernel.operations import Change, Limit, Seen, SystemOnly, operation
+from subscription_services.kernel.personal import FieldKind, Personal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.ledger.queries import Search
 
@@ -46,7 +47,7 @@ class ExportLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class ExportUnmasked(ExportLog, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same with addresses and browsers opened; a reason is asked for, since another person has to agree."""
 
-    reason: Annotated[str, Meta(min_length=3, max_length=300)]
+    reason: Annotated[str, Meta(min_length=3, max_length=300), Personal(FieldKind.TEXT)]
 
 
 class ReadExport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

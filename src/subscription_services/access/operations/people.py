@@ -19,12 +19,13 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Refusal, SecondFactorNeeded
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
+from subscription_services.kernel.personal import FieldKind, Personal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.storage.rows import insert_row
 
-Email = Annotated[str, Meta(min_length=3, max_length=254)]
-Name = Annotated[str, Meta(min_length=1, max_length=120)]
-Reason = Annotated[str, Meta(min_length=3, max_length=500)]
+Email = Annotated[str, Meta(min_length=3, max_length=254), Personal(FieldKind.COLLEAGUE_EMAIL)]
+Name = Annotated[str, Meta(min_length=1, max_length=120), Personal(FieldKind.COLLEAGUE_NAME)]
+Reason = Annotated[str, Meta(min_length=3, max_length=500), Personal(FieldKind.TEXT)]
 Id = Annotated[str, Meta(min_length=1, max_length=48)]
 GrantDays = Annotated[int, Meta(ge=1, le=366)]
 

@@ -20,6 +20,7 @@ from .recoveries import recovery_routes
 from .scim import scim_routes
 from .service_accounts import service_account_routes
 from .tasks import task_routes
+from .unmask import unmask_routes
 
 
 def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
@@ -35,6 +36,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *log_routes(),
         *export_routes(data),
         *find_routes(),
+        *unmask_routes(),
         *recovery_routes(),
         *scim_routes(public_url),
     )

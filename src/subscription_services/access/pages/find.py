@@ -20,6 +20,7 @@ from subscription_services.web.routes import Handler, Route, get
 from subscription_services.web.words import amount, moment
 
 from .console import enter
+from .unmask import PAGE as UNMASK
 
 FIND = "identity.find_person"
 LABELS = table({"who": "an address or account", "reason": "a reason"})
@@ -78,6 +79,7 @@ def _find(find: Operation) -> Handler:
             person=_facts(found),
             sections=sections,
             missing=False,
+            unmask=f"{UNMASK}/{found.id}" if "access.unmask" in may and found.kind == "subscriber" else "",
             log=f"/team/log?subject={found.id}" if "access.audit_log" in may else "",
         )
 

@@ -12,6 +12,7 @@ from subscription_services.web.forms import FormState
 from subscription_services.web.routes import Handler, Route, get, post
 
 from .console import enter
+from .unmask import PAGE as UNMASK
 
 PAGE = "/team/recoveries"
 APPROVED = notices.declare("recovery-approved", "success", "It is approved, and works once its waiting time is over.")
@@ -47,6 +48,7 @@ async def _one(call: Call, form: FormState, status: int = 200) -> Response:
         "access/recovery.html", status, facts=facts, form=form, mine=mine, now=call.now,
         may_decide=f"identity.{name}" in may and not mine and facts.state == "open",
         browsers=[identity.browser_in_words(item.browser) for item in facts.sign_ins],
+        unmask=f"{UNMASK}/{facts.account}" if "access.unmask" in may and not facts.team else "",
         browser=identity.browser_in_words(facts.browser), path=f"{PAGE}/{facts.id}", team="-team" if facts.team else "",
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, operation
+from subscription_services.kernel.personal import FreeText, NetworkAddress
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import words
 from subscription_services.storage import open_row
@@ -62,8 +63,8 @@ class Device(msgspec.Struct, frozen=True):
     `binding` is device, script, network or program: what a copy of its cookies would lack; `place` is approximate."""
 
     id: str
-    browser: str
-    address: str
+    browser: FreeText
+    address: NetworkAddress
     second_factor: bool
     signed_in_at: datetime
     last_used_at: datetime

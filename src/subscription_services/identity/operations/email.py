@@ -36,6 +36,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Public, Seen, SystemOnly, operation
+from subscription_services.kernel.personal import Email as PersonalEmail
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
 from subscription_services.storage import insert_row, open_row
@@ -76,7 +77,7 @@ class EmailChange(msgspec.Struct, frozen=True):
     """A change that waits. `old_confirmed` and `new_confirmed` say which letters were answered."""
 
     id: str
-    email: str
+    email: PersonalEmail
     asked_at: datetime
     expires_at: datetime
     old_confirmed: bool = False

@@ -26,6 +26,7 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Prepared, Seen, operation
+from subscription_services.kernel.personal import FreeText, NetworkAddress, NotPersonal
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.kernel.words import words
 from subscription_services.ledger import queries as ledger
@@ -76,19 +77,23 @@ class PasswordChanged(msgspec.Struct, frozen=True):
 
 
 class Happening(msgspec.Struct, frozen=True):
-    """An entry of one's own history. `by_me` is false for what the team or the service did."""
+    """An entry of one's own history. `by_me` is false for what the team or the service did.
+
+    `shown` and `why` are what was unmasked of one's data, and the reason that was given."""
 
     id: str
     at: datetime
     action: str
     outcome: str
-    reason: str
+    reason: Annotated[str, NotPersonal("a code of ours, never somebody's words")]
     actor_kind: str
     by_me: bool
     object: str
-    address: str
-    browser: str
+    address: NetworkAddress
+    browser: FreeText
     log_index: int | None
+    shown: list[str] = []
+    why: FreeText = ""
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -183,4 +188,9 @@ def _happening(tx: ReadTransaction, account: str, found: ledger.Found) -> Happen
     return Happening(
         event.id, event.at, event.action, event.outcome.value, event.reason, event.actor_kind, event.actor == account,
         event.object, personal.get("address", ""), personal.get("user_agent", ""), found.log_index,
+        _listed(event.details.get("shown")), personal.get("reason", "") if event.actor != account else "",
     )  # fmt: skip
+
+
+def _listed(detail: Detail) -> list[str]:
+    return detail if isinstance(detail, list) else []

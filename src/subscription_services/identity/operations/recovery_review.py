@@ -14,19 +14,21 @@ from subscription_services.identity.errors import OtherRecovery, OwnRecovery, Re
 from subscription_services.identity.fields import Id
 from subscription_services.identity.model import Kind
 from subscription_services.identity.queries import account_by_id
-from subscription_services.identity.recoveries import end_recovery, lock_account, masked, masked_email
+from subscription_services.identity.recoveries import end_recovery, lock_account
 from subscription_services.identity.recovery_model import LIVE, RecoveryState, recovery
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound, SubjectErased
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, operation
+from subscription_services.kernel.personal import Email, NetworkAddress, NotPersonal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
 from subscription_services.storage import open_row, update_row
 
 from .recovery import send_if_ready
 
+Browser = Annotated[str, NotPersonal("says little of a person, and a reviewer compares it with earlier ones")]
 SHOWN = 5
 """Sessions before the request that a reviewer sees."""
 
@@ -45,11 +47,11 @@ class DecideRecovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WaitingRecovery(msgspec.Struct, frozen=True):
-    """`email` is masked; `team` marks an account of the team, about which an administrator decides."""
+    """`team` marks an account of the team, about which an administrator decides."""
 
     id: str
     account: str
-    email: str
+    email: Email
     team: bool
     lost: str
     state: str
@@ -62,20 +64,18 @@ class WaitingRecoveries(msgspec.Struct, frozen=True):
 
 
 class EarlierSignIn(msgspec.Struct, frozen=True):
-    """`address` is masked."""
-
     at: datetime
-    address: str
-    browser: str
+    address: NetworkAddress
+    browser: Browser
     second_factor: bool
 
 
 class RecoveryFacts(msgspec.Struct, frozen=True):
-    """What a reviewer sees. Addresses are masked; `sign_ins` are the account's last ones."""
+    """What a reviewer sees; `sign_ins` are the account's last ones."""
 
     id: str
     account: str
-    email: str
+    email: Email
     team: bool
     lost: str
     state: str
@@ -83,8 +83,8 @@ class RecoveryFacts(msgspec.Struct, frozen=True):
     asked_at: datetime
     wait_until: datetime
     expires_at: datetime
-    address: str
-    browser: str
+    address: NetworkAddress
+    browser: Browser
     account_since: datetime
     sign_ins: list[EarlierSignIn]
 
@@ -125,7 +125,7 @@ def show_recovery(tx: ReadTransaction, ctx: Context, request: ShowRecovery) -> S
     email, team = _whose(tx, row.account)
     facts = RecoveryFacts(
         row.id, row.account, email, team, row.lost, row.state, row.proved_by, row.asked_at, row.wait_until,
-        row.expires_at, masked(opened["address"]), opened["user_agent"], account.created_at,
+        row.expires_at, opened["address"], opened["user_agent"], account.created_at,
         _sign_ins(tx, row),
     )  # fmt: skip
     return Seen(facts, object=row.id)
@@ -206,7 +206,7 @@ def _whose(tx: ReadTransaction, account: str) -> tuple[str, bool]:
     row = account_by_id(tx, account)
     assert row is not None
     try:
-        return masked_email(str(open_row(tx, model.account, row)["email"])), row.kind == Kind.TEAM
+        return str(open_row(tx, model.account, row)["email"]), row.kind == Kind.TEAM
     except SubjectErased:
         return "erased", row.kind == Kind.TEAM
 
@@ -217,6 +217,6 @@ def _sign_ins(tx: ReadTransaction, row: Row[Any]) -> list[EarlierSignIn]:
     for item in tx.connection.execute(lately.order_by(model.session.c.created_at.desc()).limit(SHOWN)):
         opened = open_row(tx, model.session, item)
         found.append(
-            EarlierSignIn(item.created_at, masked(opened["address"]), opened["user_agent"], item.second_factor)
+            EarlierSignIn(item.created_at, opened["address"], opened["user_agent"], item.second_factor)
         )  # fmt: skip
     return found

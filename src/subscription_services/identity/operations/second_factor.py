@@ -19,6 +19,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Seen, operation
+from subscription_services.kernel.personal import FreeText
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import words
 from subscription_services.mail import SendLetter
@@ -70,7 +71,7 @@ class Factor(msgspec.Struct, frozen=True):
 
     id: str
     kind: str
-    name: str
+    name: FreeText
     added_at: datetime
     last_used_at: datetime | None
     synced: bool = False

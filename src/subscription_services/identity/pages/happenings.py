@@ -74,6 +74,7 @@ WORDS = table({
     "mail.record_not_needed": "Letter no longer needed", "mail.retry": "Letter tried again",
     "access.my_permissions": "Looked at own permissions",
     "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
+    "access.unmask": "Looked at data of yours that is masked otherwise",
 })  # fmt: skip
 # looks at one's own pages: worth knowing that they happened, not worth a line each
 LOOKS = frozenset(
@@ -109,6 +110,7 @@ REFUSED = table({
     "identity.bind_device": "Key of a device refused", "identity.renew_device": "Key of a device refused",
     "identity.prove_key": "Key of a browser refused",
 })  # fmt: skip
+SHOWN = table({"e-mail": "your e-mail address", "name": "your name", "billing address": "your billing address"})
 YOU = words("You")
 _WHO = table({"team-member": "Our team", "service-account": "A program of ours", "system": "The service"})
 _NOBODY = words("Somebody not signed in")
@@ -168,11 +170,15 @@ def _line(item: Happening, registry: Registry) -> Line:
         other = refused if item.outcome == "refused" else words("Failed: %(what)s", what=title)
         title = REFUSED.get(item.action, other)
     reason = "" if good else REASONS.get(item.reason, item.reason.removeprefix("error:").replace("-", " "))
-    detail = joined(_place(item), reason)
+    detail = joined(_place(item), reason, *(SHOWN.get(kind, kind) for kind in item.shown), _why(item))
     team = item.actor_kind == "team-member" and not item.by_me
     tone = "danger" if not good else "warning" if team else "success" if item.by_me else "neutral"
     symbol = "cross" if not good else "people" if team else _SYMBOLS.get(item.action.partition(".")[0], "dot")
     return Line(item.at, title, who_of(item), detail, tone, symbol, item.log_index)
+
+
+def _why(item: Happening) -> str:
+    return words("reason: %(reason)s", reason=item.why) if item.why else ""
 
 
 def _place(item: Happening) -> str:

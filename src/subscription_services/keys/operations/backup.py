@@ -13,6 +13,7 @@ from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Limit, Prepared, Seen, SystemOnly, operation
+from subscription_services.kernel.personal import NotPersonal
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
 from subscription_services.keys.model import Backup
 from subscription_services.keys.sealing import CallerKeys
@@ -34,7 +35,7 @@ class ListBackups(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BackupMade(msgspec.Struct, frozen=True):
     """`size` in bytes; `removed` is how many old copies went."""
 
-    name: str
+    name: Annotated[str, NotPersonal("a file's name")]
     made_at: datetime
     size: int
     removed: int
