@@ -173,7 +173,7 @@ def _assemble(
     access.configure(settings.of(access.AccessSettings))
     access.sign_with(PasskeySignatures())
     table = route_table(settings, registry)
-    front = Front(kernel)
+    front = Front(kernel, house.origins)
     site = Site(
         kernel, front.visitor, front.navigation, places=front.places, asker=front.asker, product=PRODUCT,
         sandbox=house.sandbox, mailbox_url=house.mailbox_url or None, development=house.development,

@@ -36,8 +36,10 @@ from subscription_services.access.operations.scim import CreateUser, ListUsers, 
 from subscription_services.access.operations.service_accounts import (
     CreateServiceAccount,
     EndServiceAccount,
+    HandOverServiceAccount,
     IssueToken,
     ListServiceAccounts,
+    NarrowToken,
     RecordTokenUse,
     RevokeToken,
     RotateToken,
@@ -70,6 +72,12 @@ def _program(world: World) -> str:
 
 def _token(world: World) -> str:
     return str(world.do("access.issue_token", _boss(world), IssueToken(_program(world), SCOPES)).token.id)
+
+
+def _wide(world: World) -> str:
+    """A token that may do more than one thing."""
+    request = IssueToken(_program(world), [*SCOPES, "access.scim_users"])
+    return str(world.do("access.issue_token", _boss(world), request).token.id)
 
 
 def directory(world: World, *scopes: str) -> ServiceAccount:
@@ -219,6 +227,16 @@ CASES = [
         "access.rotate_token",
         lambda w: (_boss(w), RotateToken(_token(w))),
         lambda w: (w.team(Role.SECURITY), RotateToken(_token(w))),
+    ),
+    Case(
+        "access.hand_over_service_account",
+        lambda w: (_boss(w), HandOverServiceAccount(_program(w), w.team().id)),
+        lambda w: (w.team(Role.SECURITY), HandOverServiceAccount(_program(w), w.team().id)),
+    ),
+    Case(
+        "access.narrow_token",
+        lambda w: (w.team(Role.SECURITY), NarrowToken(_wide(w), ["access.scim_users"])),
+        lambda w: (w.team(Role.AUDITOR), NarrowToken(_wide(w), ["access.scim_users"])),
     ),
     Case(
         "access.deactivate_leaver",

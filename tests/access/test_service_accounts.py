@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from subscription_services import front
-from subscription_services.access import AccessSettings, configure, model, service_account_of, tokens
+from subscription_services.access import AccessSettings, Presented, configure, model, service_account_of, tokens
 from subscription_services.access.errors import (
     NameTaken,
     NotATeamMember,
@@ -56,7 +56,7 @@ def _execute(change: Any, connection: Any) -> None:
 
 
 def resolve(world: World, text: str) -> ServiceAccount:
-    found = world.run(service_account_of(world.house.kernel, text))
+    found = world.run(service_account_of(world.house.kernel, Presented("bearer", text)))
     assert isinstance(found, ServiceAccount)
     return found
 

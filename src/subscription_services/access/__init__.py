@@ -11,6 +11,7 @@ from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
+from .dpop import Presented
 from .documents import operations_document, roles_document
 from .export_making import SCHEDULES, kinds
 from .kinds_arrive import log_check
@@ -18,14 +19,14 @@ from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
-from .programs import resolve_token, service_account_of
+from .programs import new_nonce, resolve_token, service_account_of
 from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion", "Bootstrap",
-    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Signatures", "bootstrap", "checks", "claims_of",
-    "configure", "elevations_of", "kinds", "know", "log_check", "operations_document", "resolve_token",
+    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Presented", "Signatures", "bootstrap", "checks", "claims_of",
+    "configure", "elevations_of", "kinds", "know", "log_check", "new_nonce", "operations_document", "resolve_token",
     "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ from subscription_services.kernel.ports import Keys
 from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
+from .settings import in_force
 from .task_model import task
 
 _NOW: BindParameter[datetime] = bindparam("now")
@@ -49,12 +50,9 @@ _TOKEN_IS_GOOD = and_(
     service_account.c.state == ServiceAccountState.ACTIVE,
     service_account.c.expires_at > _NOW,
 )
-_TOKEN = (
-    select(token.c.id, token.c.service_account, token.c.digest, token.c.scopes, token.c.last_used_at)
-    .join(service_account, service_account.c.id == token.c.service_account)
-    .where(_TOKEN_IS_GOOD)
-)
+_TOKEN = select(token).join(service_account, service_account.c.id == token.c.service_account).where(_TOKEN_IS_GOOD)
 _TOKEN_BY_ID = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
+_HELD_TOKEN = _TOKEN_BY_ID.with_for_update(read=True, of=token)
 TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
 _scopes = msgspec.json.Decoder(frozenset[str])
@@ -63,7 +61,7 @@ _scopes = msgspec.json.Decoder(frozenset[str])
 class HouseAuthority:
     """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, three for a team member.
 
-    Without `keys` no task counts, since their rows cannot be told from forged ones."""
+    Without `keys` no task and no token counts, since their rows cannot be told from forged ones."""
 
     def __init__(self, keys: Keys | None = None) -> None:
         self._keys = keys
@@ -79,7 +77,7 @@ class HouseAuthority:
                 lent = () if self._keys is None else elevations_of(connection, self._keys, actor.id, now)
                 return _person(connection, actor, now, roles_of(connection, actor.id, now), lent)
             case ServiceAccount():
-                return _program(connection, actor, now)
+                return _program(connection, self._keys, actor, now)
 
 
 def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[Role]:
@@ -129,8 +127,14 @@ def _person(
     )  # fmt: skip
 
 
-def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:
-    row = connection.execute(_TOKEN_BY_ID, {"token": actor.token, "account": actor.id, "now": now}).one_or_none()
-    if row is None:
+def _program(connection: Connection, keys: Keys | None, actor: ServiceAccount, now: datetime) -> Standing:
+    """In a transaction that writes the token is held until its commit, as tasks are: whoever ends or narrows it waits
+    for what is committing already, and whatever comes later, on any node, finds it ended."""
+    values = {"token": actor.token, "account": actor.id, "now": now}
+    held = connection.dialect.name == "postgresql" and connection.execute(_MAY_WRITE).scalar()
+    row = connection.execute(_HELD_TOKEN if held else _TOKEN_BY_ID, values).one_or_none()
+    if row is None or keys is None or not row_codes.is_ours(keys, token.name, row_codes.TOKEN, row):
+        raise NotSignedIn()
+    if (row.jkt or "") != actor.key or (in_force().bound_tokens and not row.jkt):
         raise NotSignedIn()
     return Standing(scopes=decode_scopes(row.scopes))

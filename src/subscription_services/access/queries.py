@@ -47,7 +47,8 @@ class Team(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What is known of a token; never its text or digest."""
+    """What is known of a token; never its text or digest. `key` is the thumbprint of the key that it is bound to, and
+    `replaces` the token that it was rotated from."""
 
     id: str
     service_account: str
@@ -57,6 +58,8 @@ class Token(msgspec.Struct, frozen=True):
     expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    key: str | None = None
+    replaces: str | None = None
 
 
 class ServiceAccountRow(msgspec.Struct, frozen=True):
@@ -158,5 +161,5 @@ def token_of(row: Any) -> Token:
     return Token(
         id=row.id, service_account=row.service_account, scopes=sorted(decode_scopes(row.scopes)),
         issued_by=row.issued_by, issued_at=row.issued_at, expires_at=row.expires_at, last_used_at=row.last_used_at,
-        revoked_at=row.revoked_at,
+        revoked_at=row.revoked_at, key=row.jkt, replaces=row.replaces,
     )  # fmt: skip

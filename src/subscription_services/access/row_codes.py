@@ -27,6 +27,7 @@ TASK = (
     "ended_at", "outcome",
 )  # fmt: skip
 RULE = ("id", "held", "role", "operations", "minutes", "made_by", "made_at", "ended_at")
+TOKEN = ("id", "service_account", "digest", "scopes", "jkt", "replaces", "issued_by", "issued_at", "expires_at")
 _PURPOSE = "access.rows"
 
 
