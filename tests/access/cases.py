@@ -45,6 +45,7 @@ from subscription_services.access.operations.service_accounts import (
     RotateToken,
 )
 from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
+from subscription_services.access.operations.unused import KeepUnused, NoteUses, ReportUnused
 from subscription_services.access.programs import resolve_token
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, TeamMember
@@ -237,6 +238,17 @@ CASES = [
         "access.narrow_token",
         lambda w: (w.team(Role.SECURITY), NarrowToken(_wide(w), ["access.scim_users"])),
         lambda w: (w.team(Role.AUDITOR), NarrowToken(_wide(w), ["access.scim_users"])),
+    ),
+    Case(
+        "access.unused_permissions",
+        lambda w: (w.team(Role.AUDITOR), ReportUnused()),
+        lambda w: (w.team(Role.BILLING), ReportUnused()),
+    ),
+    Case("access.note_uses", lambda w: (w.system(), NoteUses()), lambda w: (_boss(w), NoteUses())),
+    Case(
+        "access.keep_unused",
+        lambda w: (w.system(), KeepUnused(w.team().id)),
+        lambda w: (_boss(w), KeepUnused(w.team().id)),
     ),
     Case(
         "access.deactivate_leaver",

@@ -11,9 +11,9 @@ from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
-from .dpop import Presented
 from .documents import operations_document, roles_document
-from .export_making import SCHEDULES, kinds
+from .dpop import Presented
+from .jobs import SCHEDULES, kinds
 from .kinds_arrive import log_check
 from .letters import LETTERS
 from .operations import OPERATIONS
@@ -26,7 +26,8 @@ from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion", "Bootstrap",
-    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Presented", "Signatures", "bootstrap", "checks", "claims_of",
-    "configure", "elevations_of", "kinds", "know", "log_check", "new_nonce", "operations_document", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
+    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Presented", "Signatures", "bootstrap", "checks",
+    "claims_of", "configure", "elevations_of", "kinds", "know", "log_check", "new_nonce", "operations_document",
+    "resolve_token", "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation",
+    "waiting_for",
 ]  # fmt: skip

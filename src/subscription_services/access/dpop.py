@@ -126,7 +126,7 @@ def token_hash(token: str) -> str:
 
 
 def canonical(url: str) -> str:
-    """An address without query and fragment, normalised by syntax and scheme (RFC 3986, 6.2.2 and 6.2.3); "" for none."""
+    """An address without query and fragment, normalised by syntax and scheme (RFC 3986, 6.2.2, 6.2.3); "" for none."""
     try:
         parts = urlsplit(url)
         port = parts.port

@@ -19,6 +19,7 @@ from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 from . import accounts, catalogue
 from .approval_queries import names_of, request_row
 from .operations.approvals import SECURITY_CONTACT
+from .program_letters import PROGRAM_LETTERS
 from .tasks import task_row
 
 Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
@@ -137,4 +138,5 @@ LETTERS: tuple[LetterKind, ...] = (
         "access.task_revoked", "Your task was ended",
         "you are no longer lent {what}.\n\nWho ended it and when:\n\n{link}", while_open=False,
     ),
+    *PROGRAM_LETTERS,
 )  # fmt: skip

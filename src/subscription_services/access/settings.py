@@ -27,8 +27,8 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bound_tokens: Annotated[
         bool,
         Says(
-            "Take only tokens of service accounts that are bound to a key of their program (DPoP). A stolen one is then "
-            "worth nothing; tokens without a key stop working at once."
+            "Take only tokens of service accounts that are bound to a key of their program (DPoP). A stolen one is "
+            "then worth nothing; tokens without a key stop working at once."
         ),
     ] = False
     unused_permission_days: Annotated[
@@ -44,7 +44,7 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = 90  # fmt: skip
     unused_program_days: Annotated[
         int, Meta(ge=30, le=365),
-        Says("The same for a service account, and for a token beside others that are used. Its owner gets the letters."),
+        Says("The same for a service account, and for a token beside others that are used. Its owner is written to."),
     ] = 60  # fmt: skip
     approval_hours: Annotated[
         int, Meta(ge=1, le=168),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,7 +24,7 @@ from .tree import consistency_proof, hash_leaf, inclusion_proof
 __all__ = [
     "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "find_event", "leaf_hash_of", "leaf_of",
     "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency", "prove_inclusion",
-    "search", "search_person", "waiting_count",
+    "search", "search_person", "sequenced", "waiting_count",
 ]  # fmt: skip
 
 
@@ -122,6 +123,23 @@ def prove_consistency(connection: Connection, old_size: int, new_size: int) -> t
 def newest_checkpoint(connection: Connection) -> Row[tuple[int, bytes, bytes, datetime]] | None:
     """The newest published checkpoint: size, root, note, at. None before the first."""
     return connection.execute(select(model.checkpoint).order_by(model.checkpoint.c.size.desc()).limit(1)).first()
+
+
+def sequenced(
+    connection: Connection, first: int, limit: int, actor_kinds: Collection[str]
+) -> tuple[tuple[Found, ...], int]:
+    """Events by actors of these kinds among the `limit` entries from index `first` on, and the index to go on from.
+
+    Every event gets its index once and in order, so that whoever reads on from there misses none."""
+    end = min(first + limit, tree_size(connection))
+    event, entry = model.event, model.entry
+    statement = (
+        select(event.c.payload, event.c.at, event.c.id, entry.c.log_index)
+        .join(event, event.c.id == entry.c.event_id)
+        .where(entry.c.log_index >= first, entry.c.log_index < end, event.c.actor_kind.in_(list(actor_kinds)))
+        .order_by(entry.c.log_index)
+    )
+    return tuple(found_of(row) for row in connection.execute(statement)), max(first, end)
 
 
 def waiting_count(connection: Connection) -> int:

@@ -34,8 +34,8 @@ _ALL = (
     ProblemKind(
         "token-unproved", 401, "Show the key of this token",
         "The token is bound to a key, and the request did not prove that it comes from who holds it.",
-        "Send the token as “Authorization: DPoP …” with a new proof in the DPoP header (RFC 9449), with the nonce of the "
-        "DPoP-Nonce header of this answer. docs/api-tokens.md has an example.", repeat=True,
+        "Send the token as “Authorization: DPoP …” with a new proof in the DPoP header (RFC 9449), with the nonce of "
+        "the DPoP-Nonce header of this answer. docs/api-tokens.md has an example.", repeat=True,
     ),
     ProblemKind(
         "session-unbound", 401, "One moment: is this still your browser?",

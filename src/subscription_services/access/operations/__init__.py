@@ -10,12 +10,14 @@ from . import people as _people
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
+from . import unused as _unused
 
 OPERATIONS = (
     *_operations_of(_people),
     *_operations_of(_leavers),
     *_operations_of(_scim),
     *_operations_of(_service_accounts),
+    *_operations_of(_unused),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
     *_operations_of(_log),

@@ -23,7 +23,7 @@ from subscription_services.access.errors import (
 from subscription_services.access.settings import in_force
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.errors import Invalid, NotFound
+from subscription_services.kernel.errors import Invalid
 from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
@@ -57,8 +57,8 @@ class HandOverServiceAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=
 
 
 class IssueToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`scopes` are names of operations; `days` until the token expires, 90 at most, or less by the settings. `key` binds
-    it to a key of the program: its public half as JWK, or the SHA-256 thumbprint of that (RFC 9449, RFC 7638)."""
+    """`scopes` are names of operations; `days` until the token expires, 90 at most, or less by the settings. `key`
+    binds it to a key of the program: its public half as JWK, or the SHA-256 thumbprint of that (RFC 9449, RFC 7638)."""
 
     service_account: Id
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=100)]

@@ -18,6 +18,7 @@ from .recoveries import recovery_routes
 from .scim import scim_routes
 from .service_accounts import service_account_routes
 from .tasks import task_routes
+from .unused import unused_routes
 
 
 def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
@@ -26,6 +27,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         get("/team", show_overview, my_permissions),
         *people_routes(),
         *service_account_routes(),
+        *unused_routes(),
         *approval_routes(),
         *task_routes(),
         *log_routes(),
