@@ -14,6 +14,7 @@ from subscription_services.access.operations.approvals import (
     OneRequest,
     RefuseApproval,
 )
+from subscription_services.access.operations.canary import CloseCanary, MyToken, OpenCanary
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
@@ -238,6 +239,17 @@ CASES = [
         "access.narrow_token",
         lambda w: (w.team(Role.SECURITY), NarrowToken(_wide(w), ["access.scim_users"])),
         lambda w: (w.team(Role.AUDITOR), NarrowToken(_wide(w), ["access.scim_users"])),
+    ),
+    Case(
+        "access.my_token",
+        lambda w: (directory(w, "access.my_token"), MyToken()),
+        lambda w: (_boss(w), MyToken()),
+    ),
+    Case(
+        "access.open_canary", lambda w: (w.system(), OpenCanary("a" * 43)), lambda w: (_boss(w), OpenCanary("a" * 43))
+    ),
+    Case(
+        "access.close_canary", lambda w: (w.system(), CloseCanary("svc_x")), lambda w: (_boss(w), CloseCanary("svc_x"))
     ),
     Case(
         "access.unused_permissions",

@@ -19,6 +19,14 @@ from . import accounts
 from .authority import decode_scopes
 from .model import ServiceAccountState, grant, service_account, token
 
+CANARY = "system:live-check"
+"""Owns the program that the live checks make for a moment; it is nobody's, and no list shows it."""
+_STANDING = (
+    select(grant.c.account)
+    .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
+    .order_by(grant.c.id)
+)
+
 
 class Grant(msgspec.Struct, frozen=True):
     """A role that somebody holds or held; without `ends_at` it stands until it is ended."""
@@ -116,19 +124,19 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
 
 def lock_standing_administrators(tx: Transaction) -> frozenset[str]:
     """Accounts that are administrators without an end, held until the commit so that two cannot end each other."""
-    statement = (
-        select(grant.c.account)
-        .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
-        .order_by(grant.c.id)
-        .with_for_update()
-    )
-    found = list(tx.connection.execute(statement).scalars())
+    found = list(tx.connection.execute(_STANDING.with_for_update()).scalars())
+    return frozenset(item.id for item in accounts.people(tx, found) if item.open)
+
+
+def standing_administrators(tx: ReadTransaction) -> frozenset[str]:
+    """The same, as they are now."""
+    found = list(tx.connection.execute(_STANDING).scalars())
     return frozenset(item.id for item in accounts.people(tx, found) if item.open)
 
 
 def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) -> list[ServiceAccountRow]:
     """All of them or some, by name, each with its tokens, the newest first."""
-    statement = select(service_account).order_by(service_account.c.name)
+    statement = select(service_account).where(service_account.c.owner != CANARY).order_by(service_account.c.name)
     tokens = select(token).order_by(token.c.issued_at.desc(), token.c.id.desc())
     if ids is not None:
         statement = statement.where(service_account.c.id.in_(ids))

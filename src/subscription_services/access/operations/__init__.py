@@ -3,6 +3,7 @@
 from subscription_services.kernel.operations import operations_of as _operations_of
 
 from . import approvals as _approvals
+from . import canary as _canary
 from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
@@ -17,6 +18,7 @@ OPERATIONS = (
     *_operations_of(_leavers),
     *_operations_of(_scim),
     *_operations_of(_service_accounts),
+    *_operations_of(_canary),
     *_operations_of(_unused),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
