@@ -100,8 +100,8 @@ class Front:
         A session that is bound and comes without proof is nobody, and says why."""
         scheme, token = _authorization(request)
         if _of_program(scheme, token):
-            actor = await access.service_account_of(self.kernel, _presented(request, scheme, token, self.origins))
-            return Visitor(actor, headers=self._nonce() if actor.key else {})
+            program = await access.service_account_of(self.kernel, _presented(request, scheme, token, self.origins))
+            return Visitor(program, headers=self._nonce() if program.key else {})
         session = _session(self.kernel, request, scheme, token)
         if not session.token:
             return Visitor()

@@ -12,7 +12,9 @@ import pytest
 from joserfc.jwk import OctKey
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
+from starlette.testclient import TestClient
 
+from subscription_services import front
 from subscription_services.access import AccessSettings, Presented, configure, dpop, model
 from subscription_services.access.operations.log import SearchLog, audit_log
 from subscription_services.access.operations.service_accounts import (
@@ -230,12 +232,10 @@ def test_only_a_public_key_of_a_known_kind_is_taken_and_a_private_one_is_named(w
     assert "private" in refused.value.fields["key"]
     assert str(key.as_dict(private=True)["d"]) not in str(world.events())
     off_curve = {**key.as_dict(private=False), "x": base64.urlsafe_b64encode(bytes(32)).rstrip(b"=").decode()}
-    for bad in (
-        off_curve,
-        {"kty": "EC", "crv": "P-384", "x": "a", "y": "b"},
-        {"kty": "RSA", "n": "AQ", "e": "AQAB"},
-        [],
-    ):
+    bad_keys: tuple[Any, ...] = (
+        off_curve, {"kty": "EC", "crv": "P-384", "x": "a", "y": "b"}, {"kty": "RSA", "n": "AQ", "e": "AQAB"}, [],
+    )  # fmt: skip
+    for bad in bad_keys:
         with pytest.raises(Invalid):
             world.do(issue_token, boss, IssueToken(account.id, SCOPES, key=msgspec.json.encode(bad).decode()))
     with pytest.raises(Invalid):
@@ -296,3 +296,23 @@ def _hs256(program: Program) -> str:
     body = base64.urlsafe_b64decode(program.proof().split(".")[1] + "==")
     secret = OctKey.import_key(msgspec.json.encode(jwk))
     return jws.serialize_compact({"typ": "dpop+jwt", "alg": "HS256", "jwk": jwk}, body, secret, algorithms=["HS256"])
+
+
+def test_the_program_in_the_documentation_works_as_it_stands(world: World) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api-tokens.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert "class Program" in code
+    space: dict[str, Any] = {}
+    exec(compile(code, "docs/api-tokens.md", "exec"), space)
+    world.clock.now = datetime.fromtimestamp(int(space["time"].time()), UTC)
+    boss = world.team(Role.ADMINISTRATOR)
+    account = world.do(create_service_account, boss, CreateServiceAccount("Example", boss.id))
+    scopes = ["access.my_token", "access.audit_log"]
+    issued = world.do(issue_token, boss, IssueToken(account.id, scopes, key=space["public_key"]))
+    client = TestClient(front.application(world.house), base_url="https://localhost:8443")
+    program = space["Program"](client, issued.text, space["key"])
+    facts = program.ask("GET", "/api/access.my_token")
+    assert (facts.status_code, facts.json()["key"]) == (200, issued.token.key)
+    assert program.ask("GET", "/api/access.audit_log?limit=2").status_code == 200
+    stolen = space["Program"](client, issued.text, space["ECKey"].generate_key("P-256"))
+    assert stolen.ask("GET", "/api/access.my_token").status_code == 401

@@ -24,6 +24,7 @@ from subscription_services.access.program_checks import leavers_are_gone, tokens
 from subscription_services.identity import model as identity
 from subscription_services.kernel.actors import Role, ServiceAccount, TeamMember
 from subscription_services.kernel.checks import Finding, Verdict
+from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.perform import Kernel
 from subscription_services.testing import World
 
@@ -108,7 +109,7 @@ def test_a_door_that_lets_a_bound_token_in_is_found(world: World, monkeypatch: p
     if broken == "no proof is asked for":
         monkeypatch.setattr("subscription_services.visitors.access.service_account_of", believed)
     elif broken == "the key is not compared":
-        monkeypatch.setattr(programs.hmac, "compare_digest", lambda one, other: True)
+        monkeypatch.setattr("hmac.compare_digest", lambda one, other: True)
     else:
         monkeypatch.setattr(programs, "_once", once)
     assert door(world).verdict is Verdict.BROKEN
@@ -116,7 +117,7 @@ def test_a_door_that_lets_a_bound_token_in_is_found(world: World, monkeypatch: p
 
 def test_a_door_that_answers_nobody_is_no_proof(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def nobody(kernel: Kernel, shown: Any) -> ServiceAccount:
-        raise programs.NotSignedIn()
+        raise NotSignedIn()
 
     monkeypatch.setattr("subscription_services.visitors.access.service_account_of", nobody)
     assert door(world).verdict is Verdict.COULD_NOT_CHECK

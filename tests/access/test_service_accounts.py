@@ -46,7 +46,7 @@ from subscription_services.testing import World
 SCOPES = ["access.audit_log"]
 
 
-def program(world: World, boss: TeamMember, **more: int) -> tuple[str, IssuedToken]:
+def program(world: World, boss: TeamMember, **more: Any) -> tuple[str, IssuedToken]:
     account = world.do(create_service_account, boss, CreateServiceAccount("Log export", boss.id))
     return account.id, world.do(issue_token, boss, IssueToken(account.id, SCOPES, **more))
 

@@ -60,19 +60,21 @@ def thumbprint_of(text: str) -> str:
     text = text.strip()
     if _THUMBPRINT.fullmatch(text):
         return text
-    try:
-        jwk = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        jwk = None
-    if isinstance(jwk, dict) and _SECRET & set(jwk):
+    if is_private(text):
         raise Invalid(
             fields={"key": "This is the private key. Make a new one, keep it, and give the public half of it only."}
         )
     try:
-        return _thumbprint(_public(jwk))
+        return _thumbprint(_public(_decoded(text)))
     except TokenUnproved as error:
         says = "Give a public key as JWK (EC with P-256, or OKP with Ed25519), or its SHA-256 thumbprint."
         raise Invalid(fields={"key": says}) from error
+
+
+def is_private(text: str) -> bool:
+    """Whether it is a JWK with a private part, which is never shown again."""
+    jwk = _decoded(text)
+    return isinstance(jwk, dict) and bool(_SECRET & set(jwk))
 
 
 def read_proof(shown: Presented, now: datetime) -> Proof:
@@ -99,6 +101,13 @@ def read_proof(shown: Presented, now: datetime) -> Proof:
     except (JoseError, ValueError) as error:
         raise _bad("The signature of the proof is not by its key.") from error
     return _believed(claims, shown, now, _thumbprint(key))
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _believed(claims: Any, shown: Presented, now: datetime, key: str) -> Proof:

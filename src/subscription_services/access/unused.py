@@ -143,7 +143,8 @@ def _ending(tx: ReadTransaction) -> Iterator[EndsSoon]:
     rows = tx.connection.execute(select(disuse).order_by(disuse.c.ends_at)).all()
     people = {item.id: item.name for item in accounts.people(tx, [row.holder for row in rows])}
     programs = queries.service_accounts(tx) if rows else []
-    owned = {item.id: account for account in programs for item in (account, *account.tokens)}
+    owned = {account.id: account for account in programs}
+    owned |= {item.id: account for account in programs for item in account.tokens}
     for row in rows:
         account = owned.get(row.holder)
         name, program = (people.get(row.holder, row.holder), "") if account is None else (account.name, account.id)

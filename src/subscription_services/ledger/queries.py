@@ -132,12 +132,9 @@ def sequenced(
 
     Every event gets its index once and in order, so that whoever reads on from there misses none."""
     end = min(first + limit, tree_size(connection))
-    event, entry = model.event, model.entry
+    index = model.entry.c.log_index
     statement = (
-        select(event.c.payload, event.c.at, event.c.id, entry.c.log_index)
-        .join(event, event.c.id == entry.c.event_id)
-        .where(entry.c.log_index >= first, entry.c.log_index < end, event.c.actor_kind.in_(list(actor_kinds)))
-        .order_by(entry.c.log_index)
+        joined().where(index >= first, index < end, model.event.c.actor_kind.in_(list(actor_kinds))).order_by(index)
     )
     return tuple(found_of(row) for row in connection.execute(statement)), max(first, end)
 

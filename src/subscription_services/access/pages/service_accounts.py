@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from subscription_services.access import catalogue
+from subscription_services.access.dpop import is_private
 from subscription_services.access.operations.people import People, people
 from subscription_services.access.operations.service_accounts import (
     IssuedToken,
@@ -73,7 +74,8 @@ async def issue(call: Call) -> Response:
     if not scopes:
         form = FormState(fields, {"scopes": words("Choose at least one operation.")})
         return await _one(call, {ISSUE: form}, 422)
-    done = await call.submit(issue_token, labels=LABELS, given=given)
+    secrets = ("key",) if is_private(fields.get("key", "")) else ()
+    done = await call.submit(issue_token, secrets=secrets, labels=LABELS, given=given)
     if done.form:
         return await _one(call, {ISSUE: done.form}, done.status)
     issued: IssuedToken = done.answer
