@@ -174,7 +174,7 @@ def _assemble(
     access.sign_with(PasskeySignatures())
     access.read_addresses(billing.details_of)
     table = route_table(settings, registry)
-    front = Front(kernel)
+    front = Front(kernel, house.origins)
     site = Site(
         kernel, front.visitor, front.navigation, places=front.places, asker=front.asker, product=PRODUCT,
         sandbox=house.sandbox, mailbox_url=house.mailbox_url or None, development=house.development,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from sqlalchemy import Connection
 from starlette.requests import Request
@@ -84,6 +85,12 @@ class Front:
     """Answers `web.call.Site`'s questions about visitors."""
 
     kernel: Kernel
+    origins: tuple[str, ...] = ()
+    """Under which the service is reached: what a program may have signed."""
+
+    def _nonce(self) -> dict[str, str]:
+        """What the next proof of a program holds, ahead of being asked for (RFC 9449, 8.2)."""
+        return {"DPoP-Nonce": access.new_nonce(self.kernel.keys.for_caller("access"), self.kernel.clock())}
 
     @property
     def places(self) -> dict[str, str]:
@@ -102,8 +109,9 @@ class Front:
 
         A session that is bound and comes without proof is nobody, and says why."""
         scheme, token = _authorization(request)
-        if scheme == "bearer" and token.startswith(access.TOKEN_PREFIX):
-            return Visitor(await access.service_account_of(self.kernel, token))
+        if _of_program(scheme, token):
+            program = await access.service_account_of(self.kernel, _presented(request, scheme, token, self.origins))
+            return Visitor(program, headers=self._nonce() if program.key else {})
         session = _session(self.kernel, request, scheme, token)
         if not session.token:
             return Visitor()
@@ -123,7 +131,7 @@ class Front:
     def asker(self, request: Request) -> Asker | None:
         """Whoever holds the session of a request, to be found out where they are answered; None without a session."""
         scheme, token = _authorization(request)
-        if scheme == "bearer" and token.startswith(access.TOKEN_PREFIX):
+        if _of_program(scheme, token):
             return None
         session = _session(self.kernel, request, scheme, token)
         return Asker(session.found, session.noted) if session.token else None
@@ -229,6 +237,17 @@ def _session(kernel: Kernel, request: Request, scheme: str, token: str) -> _Sess
     if token.startswith(tokens.PRODUCT) and not tokens.well_formed(token, tokens.PROGRAM_SESSION):
         raise DamagedToken()
     return _Session(kernel, request, token)
+
+
+def _of_program(scheme: str, token: str) -> bool:
+    """Whether it is the token of a service account; nothing else is proved by DPoP."""
+    return scheme == "dpop" or (scheme == "bearer" and token.startswith(access.TOKEN_PREFIX))
+
+
+def _presented(request: Request, scheme: str, token: str, origins: tuple[str, ...]) -> access.Presented:
+    proofs = tuple(str(value, "latin-1") for name, value in request.scope["headers"] if name == b"dpop")
+    path = str(request.scope.get("raw_path") or b"", "latin-1").partition("?")[0] or quote(request.scope["path"])
+    return access.Presented(scheme, token, proofs, request.method, tuple(origin + path for origin in origins))
 
 
 def _authorization(request: Request) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from subscription_services.access import elevations_of, model, service_account_of
+from subscription_services.access import Presented, elevations_of, model, service_account_of
 from subscription_services.access.approval_model import approval
 from subscription_services.access.errors import AlreadyLeft, LastAdministrator, NotATeamMember, RequestEnded
 from subscription_services.access.operations.approvals import OneRequest
@@ -83,8 +83,8 @@ def test_a_leaver_loses_everything_at_once(world: World) -> None:
         world.do("access.people", leaver, People())
     for text in (of_theirs, by_them):
         with pytest.raises(NotSignedIn):
-            world.run(service_account_of(world.house.kernel, text))
-    assert world.run(service_account_of(world.house.kernel, untouched)).id == other.id
+            world.run(service_account_of(world.house.kernel, Presented("bearer", text)))
+    assert world.run(service_account_of(world.house.kernel, Presented("bearer", untouched))).id == other.id
     with pytest.raises(WrongCredentials):
         world.do("identity.sign_in", STRANGER, SignIn(address, PASSWORD))
     with pytest.raises(Refusal):

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from subscription_services import front
-from subscription_services.access import AccessSettings, configure, model, service_account_of, tokens
+from subscription_services.access import AccessSettings, Presented, configure, model, service_account_of, tokens
 from subscription_services.access.errors import (
     NameTaken,
     NotATeamMember,
@@ -46,7 +46,7 @@ from subscription_services.testing import World
 SCOPES = ["access.audit_log"]
 
 
-def program(world: World, boss: TeamMember, **more: int) -> tuple[str, IssuedToken]:
+def program(world: World, boss: TeamMember, **more: Any) -> tuple[str, IssuedToken]:
     account = world.do(create_service_account, boss, CreateServiceAccount("Log export", boss.id))
     return account.id, world.do(issue_token, boss, IssueToken(account.id, SCOPES, **more))
 
@@ -56,7 +56,7 @@ def _execute(change: Any, connection: Any) -> None:
 
 
 def resolve(world: World, text: str) -> ServiceAccount:
-    found = world.run(service_account_of(world.house.kernel, text))
+    found = world.run(service_account_of(world.house.kernel, Presented("bearer", text)))
     assert isinstance(found, ServiceAccount)
     return found
 

@@ -12,15 +12,16 @@ from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
 from .documents import operations_document, roles_document
-from .export_making import SCHEDULES, kinds
+from .dpop import Presented
 from .glass_jobs import GLASS_SCHEDULES, glass_kinds
 from .glass_letters import GLASS_LETTERS
+from .jobs import SCHEDULES, kinds
 from .kinds_arrive import log_check
 from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
-from .programs import resolve_token, service_account_of
+from .programs import new_nonce, resolve_token, service_account_of
 from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
@@ -29,7 +30,7 @@ from .unmasking import read_addresses
 __all__ = [
     "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
     "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority",
-    "Signatures", "bootstrap", "checks", "claims_of", "configure", "elevations_of", "glass_kinds", "kinds", "know",
-    "log_check", "operations_document", "read_addresses", "resolve_token", "roles_document", "roles_of", "routes",
-    "service_account_of", "sign_with", "team_navigation", "waiting_for",
+    "Presented", "Signatures", "bootstrap", "checks", "claims_of", "configure", "elevations_of", "glass_kinds",
+    "kinds", "know", "log_check", "new_nonce", "operations_document", "read_addresses", "resolve_token",
+    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
 ]  # fmt: skip

@@ -82,5 +82,10 @@ def team(tx: ReadTransaction) -> list[Account]:
     return [_account(item) for item in identity.team_accounts(tx)]
 
 
+def last_seen(tx: ReadTransaction, ids: Collection[str]) -> dict[str, datetime]:
+    """When each of them was last used; who never was is left out."""
+    return identity.last_seen(tx, ids) if ids else {}
+
+
 def _account(item: identity.AccountFacts) -> Account:
     return Account(item.id, item.email, item.name, item.state, item.kind == "team", item.second_factor, item.created_at)

@@ -30,6 +30,7 @@ from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .role_limits import Withheld, withheld_of
+from .settings import in_force
 from .task_model import GLASS, task
 
 _NOW: BindParameter[datetime] = bindparam("now")
@@ -56,17 +57,12 @@ _TOKEN_IS_GOOD = and_(
     service_account.c.state == ServiceAccountState.ACTIVE,
     service_account.c.expires_at > _NOW,
 )
-_TOKEN = (
-    select(token.c.id, token.c.service_account, token.c.digest, token.c.scopes, token.c.last_used_at)
-    .join(service_account, service_account.c.id == token.c.service_account)
-    .where(_TOKEN_IS_GOOD)
-)
-_OF_TOKEN = _TOKEN.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
-_TOKEN_BY_ID = Prepared(_OF_TOKEN)
-_HELD_TOKEN = _OF_TOKEN.with_for_update(read=True)
 GOOD_TOKENS = select(token).join(service_account, service_account.c.id == token.c.service_account).where(_TOKEN_IS_GOOD)
 """The tokens that count at `now`."""
-TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
+_OF_TOKEN = GOOD_TOKENS.where(token.c.id == bindparam("token"), token.c.service_account == bindparam("account"))
+_TOKEN_BY_ID = Prepared(_OF_TOKEN)
+_HELD_TOKEN = _OF_TOKEN.with_for_update(read=True)
+TOKEN_BY_DIGEST = GOOD_TOKENS.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
 _scopes = msgspec.json.Decoder(frozenset[str])
 
@@ -74,7 +70,7 @@ _scopes = msgspec.json.Decoder(frozenset[str])
 class HouseAuthority:
     """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, four for a team member.
 
-    Without `keys` no task counts, since their rows cannot be told from forged ones."""
+    Without `keys` no task and no token counts, since their rows cannot be told from forged ones."""
 
     def __init__(self, keys: Keys | None = None) -> None:
         self._keys = keys
@@ -90,7 +86,7 @@ class HouseAuthority:
                 powers = powers_of(connection, self._keys, actor.id, now, held=True)
                 return _person(connection, actor, now, powers)
             case ServiceAccount():
-                return _program(connection, actor, now)
+                return _program(connection, self._keys, actor, now)
 
 
 def powers_of(
@@ -157,11 +153,12 @@ def _person(connection: Connection, actor: Subscriber | TeamMember, now: datetim
     return replace(powers, signed_in_at=facts.signed_in_at, second_factor=facts.second_factor)
 
 
-def _program(connection: Connection, actor: ServiceAccount, now: datetime) -> Standing:
+def _program(connection: Connection, keys: Keys | None, actor: ServiceAccount, now: datetime) -> Standing:
     values = {"token": actor.token, "account": actor.id, "now": now}
-    row = (
-        connection.execute(_HELD_TOKEN, values).first() if holds(connection) else _TOKEN_BY_ID.first(connection, values)
-    )
-    if row is None:
+    held = holds(connection)
+    row = connection.execute(_HELD_TOKEN, values).first() if held else _TOKEN_BY_ID.first(connection, values)
+    if row is None or keys is None or not row_codes.is_ours(keys, token.name, row_codes.TOKEN, row):
+        raise NotSignedIn()
+    if (row.jkt or "") != actor.key or (in_force().bound_tokens and not row.jkt):
         raise NotSignedIn()
     return Standing(scopes=decode_scopes(row.scopes))

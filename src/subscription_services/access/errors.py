@@ -68,6 +68,16 @@ class TokenRevoked(Conflict):
     message = "This token is revoked already."
 
 
+class NothingLeft(Conflict):
+    code = "nothing-left"
+    message = "A token that may do nothing is of no use. Revoke it instead."
+
+
+class HandedOver(Conflict):
+    code = "handed-over"
+    message = "This person answers for it already."
+
+
 class ScopeRefused(Invalid):
     code = "scope-refused"
     message = "A token can only be scoped to operations that service accounts may do."

@@ -19,13 +19,14 @@ from .model import grant, service_account, token
 
 
 def hands_of(tx: ReadTransaction, requester: str) -> frozenset[str]:
-    """Everybody who is or moves `requester`: of a program also its owner, its maker, and who issued its tokens."""
+    """Everybody who is or moves `requester`: of a program also its owner and those before, by the log, its maker, and
+    who issued its tokens."""
     owner = select(service_account.c.owner, service_account.c.created_by).where(service_account.c.id == requester)
     issuers = select(token.c.issued_by).where(token.c.service_account == requester)
     found = {requester, *tx.connection.execute(issuers).scalars()}
     for row in tx.connection.execute(owner):
         found |= {row.owner, row.created_by}
-    return frozenset(found)
+    return frozenset(found) | _owners_before(tx, requester)
 
 
 def why_not(tx: ReadTransaction, requester: str, other: accounts.Account, named: Collection[str] = ()) -> str:
@@ -80,6 +81,15 @@ def ids_in(value: Any) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from ids_in(item)
+
+
+def _owners_before(tx: ReadTransaction, program: str) -> frozenset[str]:
+    """Who handed the program over may still run it."""
+    if not program.startswith("svc_"):
+        return frozenset()
+    wanted = ledger.Search(action="access.hand_over_service_account", object=program, outcome="success")
+    found = ledger.search(tx.connection, wanted, limit=ledger.LARGEST_PAGE).found
+    return frozenset(str(item.event.details.get("from", "")) for item in found)
 
 
 def _owns(tx: ReadTransaction, account: str, named: Collection[str]) -> bool:

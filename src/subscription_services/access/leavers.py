@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
@@ -20,9 +20,9 @@ from subscription_services.kernel.transaction import Transaction
 from . import accounts, model, policy, queries, row_codes
 from .approval_model import End, approval, request
 from .errors import AlreadyLeft, NotATeamMember
-from .model import ServiceAccountState
 from .task_model import TaskEnd, task
 from .tasks import change_row
+from .token_rows import end_accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def deactivate(tx: Transaction, ctx: Context, account: str) -> Left:
     if sessions is None:
         raise AlreadyLeft()
     roles = _end_grants(tx, ctx, account)
-    programs = _end_programs(tx, account)
-    tokens = _revoke_tokens(tx, ctx, account, programs)
+    # nobody else was asked to answer for their programs; of whatever tokens they issued they have seen the text
+    programs, tokens = end_accounts(tx, ctx.now, model.service_account.c.owner == account, also=account)
     tasks = _end_tasks(tx, ctx, account)
     requests = _end_requests(tx, ctx, account, programs)
     return Left(sessions, roles, programs, tokens, tasks, requests, _void_approvals(tx, ctx, account))
@@ -70,21 +70,6 @@ def _end_grants(tx: Transaction, ctx: Context, account: str) -> list[str]:
     live = update(model.grant).where(model.grant.c.account == account, model.grant.c.ended_at.is_(None))
     ended = live.values(ended_at=ctx.now, ended_by=ctx.actor.id).returning(model.grant.c.role)
     return sorted(tx.connection.execute(ended).scalars())
-
-
-def _end_programs(tx: Transaction, account: str) -> list[str]:
-    """The service accounts that the leaver answers for: nobody else was asked to."""
-    table = model.service_account
-    own = update(table).where(table.c.owner == account, table.c.state == ServiceAccountState.ACTIVE)
-    return sorted(tx.connection.execute(own.values(state=ServiceAccountState.ENDED).returning(table.c.id)).scalars())
-
-
-def _revoke_tokens(tx: Transaction, ctx: Context, account: str, programs: list[str]) -> int:
-    """The tokens of those, and whatever the leaver issued for others: they have seen the text."""
-    table = model.token
-    known = or_(table.c.service_account.in_(programs), table.c.issued_by == account)
-    live = update(table).where(table.c.revoked_at.is_(None), known)
-    return tx.connection.execute(live.values(revoked_at=ctx.now)).rowcount
 
 
 def _end_tasks(tx: Transaction, ctx: Context, account: str) -> int:

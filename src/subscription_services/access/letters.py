@@ -20,6 +20,7 @@ from . import accounts, catalogue
 from .approval_queries import names_of, request_row
 from .limit_letters import LIMIT_LETTERS
 from .operations.approvals import SECURITY_CONTACT
+from .program_letters import PROGRAM_LETTERS
 from .tasks import task_row
 
 Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
@@ -110,7 +111,7 @@ async def _unmasked(kernel: Kernel, site: SiteFacts, account: str, values: Mappi
     if not found or not found[0].open:
         return None
     link = f"{site.public_url}/account/activity"
-    body = f"{site.say(_HELLO, name=found[0].name)}\n\n{site.say(_UNMASKED, link=link)}"
+    body = f"{site.say(HELLO, name=found[0].name)}\n\n{site.say(_UNMASKED, link=link)}"
     return Letter(found[0].email, site.say(_UNMASKED_SUBJECT), f"{body}\n\n{site.product}\n{site.contact}\n")
 
 
@@ -159,4 +160,5 @@ LETTERS: tuple[LetterKind, ...] = (
         "you are no longer lent {what}.\n\nWho ended it and when:\n\n{link}", while_open=False,
     ),
     *LIMIT_LETTERS,
+    *PROGRAM_LETTERS,
 )  # fmt: skip

@@ -66,12 +66,17 @@ token = Table(
     Column("service_account", String(48), ForeignKey("access_service_account.id"), nullable=False),
     Column("digest", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the token's text
     Column("scopes", Text, nullable=False),  # JSON list of names of operations
+    Column("jkt", String(43)),  # RFC 7638 thumbprint of the key that it is bound to
+    Column("replaces", String(48)),  # the token that it was rotated from
     Column("issued_by", String(120), nullable=False),
     Column("issued_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
     Column("last_used_at", Instant),
     Column("revoked_at", Instant),
+    Column("mac", LargeBinary, nullable=False),  # see `row_codes`; empty once it is revoked
     CheckConstraint("length(digest) = 32", name="sha256"),
+    CheckConstraint("length(jkt) = 43", name="thumbprint"),
+    CheckConstraint("revoked_at IS NULL OR length(mac) = 0", name="revoked_for_good"),
     CheckConstraint("expires_at > issued_at", name="expires_later"),
     CheckConstraint(f"expires_at <= issued_at + {_LONGEST_TOKEN}", name="expires_soon"),
 )

@@ -20,6 +20,14 @@ from . import accounts
 from .authority import decode_scopes
 from .model import ServiceAccountState, grant, service_account, token
 
+CANARY = "system:live-check"
+"""Owns the program that the live checks make for a moment; it is nobody's, and no list shows it."""
+_STANDING = (
+    select(grant.c.account)
+    .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
+    .order_by(grant.c.id)
+)
+
 
 class Grant(msgspec.Struct, frozen=True):
     """A role that somebody holds or held; without `ends_at` it stands until it is ended."""
@@ -48,7 +56,8 @@ class Team(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What is known of a token; never its text or digest."""
+    """What is known of a token; never its text or digest. `key` is the thumbprint of the key that it is bound to, and
+    `replaces` the token that it was rotated from."""
 
     id: str
     service_account: str
@@ -58,6 +67,8 @@ class Token(msgspec.Struct, frozen=True):
     expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    key: str | None = None
+    replaces: str | None = None
 
 
 class ServiceAccountRow(msgspec.Struct, frozen=True):
@@ -114,19 +125,19 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
 
 def lock_standing_administrators(tx: Transaction) -> frozenset[str]:
     """Accounts that are administrators without an end, held until the commit so that two cannot end each other."""
-    statement = (
-        select(grant.c.account)
-        .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
-        .order_by(grant.c.id)
-        .with_for_update()
-    )
-    found = list(tx.connection.execute(statement).scalars())
+    found = list(tx.connection.execute(_STANDING.with_for_update()).scalars())
+    return frozenset(item.id for item in accounts.people(tx, found) if item.open)
+
+
+def standing_administrators(tx: ReadTransaction) -> frozenset[str]:
+    """The same, as they are now."""
+    found = list(tx.connection.execute(_STANDING).scalars())
     return frozenset(item.id for item in accounts.people(tx, found) if item.open)
 
 
 def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) -> list[ServiceAccountRow]:
     """All of them or some, by name, each with its tokens, the newest first."""
-    statement = select(service_account).order_by(service_account.c.name)
+    statement = select(service_account).where(service_account.c.owner != CANARY).order_by(service_account.c.name)
     tokens = select(token).order_by(token.c.issued_at.desc(), token.c.id.desc())
     if ids is not None:
         statement = statement.where(service_account.c.id.in_(ids))
@@ -159,5 +170,5 @@ def token_of(row: Any) -> Token:
     return Token(
         id=row.id, service_account=row.service_account, scopes=sorted(decode_scopes(row.scopes)),
         issued_by=row.issued_by, issued_at=row.issued_at, expires_at=row.expires_at, last_used_at=row.last_used_at,
-        revoked_at=row.revoked_at,
+        revoked_at=row.revoked_at, key=row.jkt, replaces=row.replaces,
     )  # fmt: skip

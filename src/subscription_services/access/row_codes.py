@@ -42,6 +42,7 @@ GLASS = (
     "verdict",
 )
 LIMITS = ("changed_at", "limits")
+TOKEN = ("id", "service_account", "digest", "scopes", "jkt", "replaces", "issued_by", "issued_at", "expires_at")
 _PURPOSE = "access.rows"
 
 

@@ -24,6 +24,28 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=168),
         Says("Hours that a token which was replaced still works, so that its program can be told the new one."),
     ] = 24  # fmt: skip
+    bound_tokens: Annotated[
+        bool,
+        Says(
+            "Take only tokens of service accounts that are bound to a key of their program (DPoP). A stolen one is "
+            "then worth nothing; tokens without a key stop working at once."
+        ),
+    ] = False
+    unused_permission_days: Annotated[
+        int, Meta(ge=7, le=365),
+        Says("Days without use after which a role, or an operation of a token, is reported as unused."),
+    ] = 90  # fmt: skip
+    unused_person_days: Annotated[
+        int, Meta(ge=30, le=365),
+        Says(
+            "Days without a sign-in or a request after which the account of a team member is deactivated for good, "
+            "with letters 14 and 3 days before."
+        ),
+    ] = 90  # fmt: skip
+    unused_program_days: Annotated[
+        int, Meta(ge=30, le=365),
+        Says("The same for a service account, and for a token beside others that are used. Its owner is written to."),
+    ] = 60  # fmt: skip
     approval_hours: Annotated[
         int, Meta(ge=1, le=168),
         Says("For how long a request for approval, and what was approved, stands. Longer leaves more lying about."),

@@ -232,6 +232,13 @@ def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:
     return _facts(tx, model.account.c.kind == Kind.TEAM)
 
 
+def last_seen(tx: ReadTransaction, ids: Collection[str]) -> dict[str, datetime]:
+    """When each of these accounts was last used, by its sessions; those that never were are left out."""
+    session = model.session.c
+    newest = select(session.account, func.max(session.last_used_at)).group_by(session.account)
+    return {row[0]: row[1] for row in tx.connection.execute(newest.where(session.account.in_(list(ids))))}
+
+
 def ways_of(connection: Connection, identifier: str) -> tuple[str, ...]:
     """The second factors that an account has: code, passkey; recovery codes come with either."""
     ways = {

@@ -65,11 +65,12 @@ class TeamMember(msgspec.Struct, frozen=True):
 
 
 class ServiceAccount(msgspec.Struct, frozen=True):
-    """A program; `scopes` are names of operations."""
+    """A program; `scopes` are names of operations, `key` the thumbprint of the key that the request proved."""
 
     id: str
     token: str
     scopes: frozenset[str] = frozenset()
+    key: str = ""
     kind: ClassVar[str] = "service-account"
     scoped: ClassVar[Scope] = Scope("ServiceAccount.scoped")
 

@@ -77,6 +77,19 @@ class DamagedToken(NotSignedIn):
     message = "This token is damaged: its checksum does not fit. Copy it whole, without spaces or line breaks."
 
 
+class TokenUnproved(NotSignedIn):
+    """A token that is bound to a key came without a good proof of that key (RFC 9449). `error` is the code of the
+    standard that says what is wrong; `nonce` what the next proof has to hold."""
+
+    code = "token-unproved"
+    message = "This token is bound to a key. Send it as “Authorization: DPoP …” with a proof by that key."
+
+    def __init__(self, message: str | None = None, *, error: str = "invalid_token", nonce: str = "") -> None:
+        super().__init__(message)
+        self.error = error
+        self.nonce = nonce
+
+
 class SessionUnbound(NotSignedIn):
     """The session goes on; this request alone is refused."""
 

@@ -129,7 +129,8 @@ def _event(
     index = keys.blind_index("ledger.origin", ctx.origin.address).hex() if ctx.origin.address else ""
     return Event(
         id=identifier, at=ctx.now, action=operation.name, outcome=outcome, actor_kind=doer.kind, actor=doer.id,
-        session=getattr(doer, "session", ""), object_kind=kind(object_id) if object_id else "", object=object_id,
+        session=doer.token if isinstance(doer, ServiceAccount) else getattr(doer, "session", ""),
+        object_kind=kind(object_id) if object_id else "", object=object_id,
         subject=subject, reason=reason, details=details or {}, sealed=sealed,
         sealed_for=sealed_for if sealed else "", origin_index=index, correlation=ctx.correlation_id,
     )  # fmt: skip

@@ -115,6 +115,12 @@ class HouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         port = "" if self.https_port == 443 else f":{self.https_port}"
         return f"https://{self.public_name}{port}"
 
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Under which the service is reached: its public one, and those of this machine."""
+        local = (f"https://{host}:{self.https_port}" for host in ("localhost", "127.0.0.1", "[::1]"))
+        return tuple(dict.fromkeys((self.public_url, *local)))
+
 
 def entries(part: Slice) -> Iterator[Entry]:
     """The documented settings of one slice. Raises SettingsError where a field does not say what it does."""

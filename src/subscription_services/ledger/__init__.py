@@ -31,6 +31,7 @@ from .queries import (
     prove_inclusion,
     search,
     search_person,
+    sequenced,
     waiting_count,
 )
 from .sequencer import adopt, run_sequencer, sequence
@@ -42,5 +43,5 @@ __all__ = [
     "LedgerError", "Log", "LogRefused", "LogTampered", "Memory", "MemoryMissing", "NoSuchEvent", "NotSequenced",
     "Page", "RolledBack", "Search", "Verified", "adopt", "find_event", "guard_statements", "missing_guards",
     "newest_checkpoint", "origin_index", "personal_fields", "prove_consistency", "prove_inclusion", "report",
-    "run_sequencer", "search", "search_person", "sequence", "verification", "verify_log", "waiting_count",
+    "run_sequencer", "search", "search_person", "sequence", "sequenced", "verification", "verify_log", "waiting_count",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +25,7 @@ from .uses import Use, Uses, newest_about, uses
 __all__ = [
     "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "Use", "Uses", "find_event", "leaf_hash_of", "leaf_of",
     "newest_about", "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency",
-    "prove_inclusion", "search", "search_person", "uses", "waiting_count",
+    "prove_inclusion", "search", "search_person", "sequenced", "uses", "waiting_count",
 ]  # fmt: skip
 
 
@@ -123,6 +124,20 @@ def prove_consistency(connection: Connection, old_size: int, new_size: int) -> t
 def newest_checkpoint(connection: Connection) -> Row[tuple[int, bytes, bytes, datetime]] | None:
     """The newest published checkpoint: size, root, note, at. None before the first."""
     return connection.execute(select(model.checkpoint).order_by(model.checkpoint.c.size.desc()).limit(1)).first()
+
+
+def sequenced(
+    connection: Connection, first: int, limit: int, actor_kinds: Collection[str]
+) -> tuple[tuple[Found, ...], int]:
+    """Events by actors of these kinds among the `limit` entries from index `first` on, and the index to go on from.
+
+    Every event gets its index once and in order, so that whoever reads on from there misses none."""
+    end = min(first + limit, tree_size(connection))
+    index = model.entry.c.log_index
+    statement = (
+        joined().where(index >= first, index < end, model.event.c.actor_kind.in_(list(actor_kinds))).order_by(index)
+    )
+    return tuple(found_of(row) for row in connection.execute(statement)), max(first, end)
 
 
 def waiting_count(connection: Connection) -> int:

@@ -44,7 +44,7 @@ class Visitor(msgspec.Struct, frozen=True):
     """Who a request comes from. `person` is how the header names them; nobody is Anonymous.
 
     `held` says what their session is bound to; `refused` why it is not believed, where that matters; `alarms` what they
-    have to see on every page; `waiting` how much waits for them behind a link."""
+    have to see on every page; `waiting` how much waits for them behind a link; `headers` go with the answer."""
 
     actor: Actor = Anonymous()
     person: Person | None = None
@@ -52,6 +52,7 @@ class Visitor(msgspec.Struct, frozen=True):
     refused: errors.DomainError | None = None
     alarms: tuple[Alarm, ...] = ()
     waiting: Mapping[str, int] = {}
+    headers: Mapping[str, str] = {}
 
 
 class Navigation(msgspec.Struct, frozen=True):

@@ -32,6 +32,12 @@ _ALL = (
         "Sign in, or send a valid token as “Authorization: Bearer …”.", remedy_link="Sign in",
     ),
     ProblemKind(
+        "token-unproved", 401, "Show the key of this token",
+        "The token is bound to a key, and the request did not prove that it comes from who holds it.",
+        "Send the token as “Authorization: DPoP …” with a new proof in the DPoP header (RFC 9449), with the nonce of "
+        "the DPoP-Nonce header of this answer. docs/api-tokens.md has an example.", repeat=True,
+    ),
+    ProblemKind(
         "session-unbound", 401, "One moment: is this still your browser?",
         "The session belongs to one browser, and this request did not show that it comes from there.",
         "Let the browser show its key and repeat the request, or sign in. Programs sign in over the API themselves.",
@@ -129,6 +135,7 @@ BY_CLASS: dict[type[Exception], str] = {
     errors.IdempotencyMismatch: "idempotency-mismatch",
     errors.Refusal: "refused",
     errors.NotSignedIn: "not-signed-in",
+    errors.TokenUnproved: "token-unproved",
     errors.SessionUnbound: "session-unbound",
     errors.StepUpNeeded: "step-up-needed",
     errors.SecondFactorNeeded: "second-factor-needed",

@@ -81,9 +81,18 @@ def problem_of(error: Exception, instance: str = "") -> Problem:
         headers["Retry-After"] = "5"
     elif isinstance(error, errors.StepUpNeeded):
         headers["WWW-Authenticate"] = 'Bearer error="insufficient_user_authentication"'  # RFC 9470
+    elif isinstance(error, errors.TokenUnproved):
+        headers |= _dpop(error)
     elif isinstance(error, errors.NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
     return Problem(kind, error.words, error.code, instance, error.field_words, headers)
+
+
+def _dpop(error: errors.TokenUnproved) -> dict[str, str]:
+    """RFC 9449, 7.1 and 9. A description is printable ASCII without quotes (RFC 6750, 3)."""
+    says = "".join(letter for letter in error.text if " " <= letter <= "~" and letter not in '"\\')
+    challenge = f'DPoP error="{error.error}", error_description="{says}", algs="ES256 EdDSA Ed25519"'
+    return {"WWW-Authenticate": challenge, **({"DPoP-Nonce": error.nonce} if error.nonce else {})}
 
 
 def as_json(problem: Problem, language: Language = ENGLISH) -> Response:

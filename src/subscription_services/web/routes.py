@@ -195,6 +195,7 @@ async def _answer(site: Site, route: Route, request: Request) -> Response:
             if visitor.refused is not None and route.operation is not None and not route.operation.public:
                 raise visitor.refused
         response = await route.handler(Call(site, route, request, visitor, asker))
+        response.headers.update(visitor.headers)
         if response.status_code >= 400:
             await note_attempt(site.kernel, request, route.operation, visitor.actor, response.status_code)
         return response
@@ -219,6 +220,8 @@ async def _refuse(
         response = as_resend(kept, error, view)
     else:
         response = offered(request, error, view, site.places) or answer(request, error, view, site.places)
+    for name, value in visitor.headers.items():
+        response.headers.setdefault(name, value)
     if response.status_code == 500:
         _log_failure(request, error)
     return response

@@ -3,6 +3,7 @@
 from subscription_services.kernel.operations import operations_of as _operations_of
 
 from . import approvals as _approvals
+from . import canary as _canary
 from . import explaining as _explaining
 from . import foresight as _foresight
 from . import glass as _glass
@@ -15,12 +16,15 @@ from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
 from . import unmask as _unmask
+from . import unused as _unused
 
 OPERATIONS = (
     *_operations_of(_people),
     *_operations_of(_leavers),
     *_operations_of(_scim),
     *_operations_of(_service_accounts),
+    *_operations_of(_canary),
+    *_operations_of(_unused),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
     *_operations_of(_glass),

@@ -21,6 +21,7 @@ from .scim import scim_routes
 from .service_accounts import service_account_routes
 from .tasks import task_routes
 from .unmask import unmask_routes
+from .unused import unused_routes
 
 
 def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
@@ -30,6 +31,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *explaining_routes(),
         *people_routes(),
         *service_account_routes(),
+        *unused_routes(),
         *approval_routes(),
         *task_routes(),
         *glass_routes(),

@@ -22,6 +22,7 @@ _LINKS = (
     ("identity.recoveries", NavItem("Recoveries", "/team/recoveries", "shield", "/team/recoveries")),
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
+    ("access.unused_permissions", NavItem("Not used", "/team/unused", "question", "/team/unused")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
     ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
     ("access.glass", NavItem("Break glass", "/team/glass", "warning", "/team/glass")),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from subscription_services.access import catalogue
+from subscription_services.access.dpop import is_private
 from subscription_services.access.operations.people import People, people
 from subscription_services.access.operations.service_accounts import (
     IssuedToken,
     ListServiceAccounts,
     create_service_account,
     end_service_account,
+    hand_over_service_account,
     issue_token,
     revoke_token,
     rotate_token,
@@ -29,13 +31,15 @@ from .console import enter, short
 
 BASE = "/team/service-accounts"
 ENDED = notices.declare("access-program-ended", "success", "The service account and all its tokens have ended.")
+HANDED = notices.declare("access-program-handed-over", "success", "The new owner answers for it. Both were written to.")
 NOT_ENDED = notices.declare("access-program-not-ended", "warning", "That service account had ended already.")
 REVOKED = notices.declare("access-token-revoked", "success", "The token is revoked. Its next request is refused.")
 NOT_REVOKED = notices.declare("access-token-not-revoked", "warning", "That token was revoked already.")
-LABELS = table({"name": "a name", "owner": "an owner", "days": "when it expires"})
+LABELS = table({"name": "a name", "owner": "an owner", "days": "when it expires", "key": "a key"})
 ACCOUNT_DAYS = [("90", words("In 90 days")), ("180", words("In 180 days")), ("366", words("In a year"))]
 TOKEN_DAYS = [("7", words("In 7 days")), ("30", words("In 30 days")), ("90", words("In 90 days"))]
 SCOPE = "scope:"
+ISSUE, OWNER = "issue", "owner"
 
 
 async def show_all(call: Call) -> Response:
@@ -59,7 +63,7 @@ async def create(call: Call) -> Response:
 
 async def show_one(call: Call) -> Response:
     """One service account, its tokens, and the form of a new one."""
-    return await _one(call, FormState(values={"days": "30"}))
+    return await _one(call, {})
 
 
 async def issue(call: Call) -> Response:
@@ -69,12 +73,20 @@ async def issue(call: Call) -> Response:
     given = {"service_account": call.path("id"), "scopes": scopes}
     if not scopes:
         form = FormState(fields, {"scopes": words("Choose at least one operation.")})
-        return await _one(call, form, 422)
-    done = await call.submit(issue_token, labels=LABELS, given=given)
+        return await _one(call, {ISSUE: form}, 422)
+    secrets = ("key",) if is_private(fields.get("key", "")) else ()
+    done = await call.submit(issue_token, secrets=secrets, labels=LABELS, given=given)
     if done.form:
-        return await _one(call, done.form, done.status)
+        return await _one(call, {ISSUE: done.form}, done.status)
     issued: IssuedToken = done.answer
     return call.render("access/token.html", issued=issued, back=f"{BASE}/{call.path('id')}")
+
+
+async def hand_over(call: Call) -> Response:
+    done = await call.submit(hand_over_service_account, labels=LABELS, given={"id": call.path("id")})
+    if done.form:
+        return await _one(call, {OWNER: done.form}, done.status)
+    return call.go(f"{BASE}/{call.path('id')}", HANDED)
 
 
 async def rotate(call: Call) -> Response:
@@ -105,24 +117,36 @@ def service_account_routes() -> tuple[Route, ...]:
         post(f"{BASE}/{{id}}/tokens", issue, issue_token),
         post(f"{BASE}/{{id}}/tokens/{{token}}/revoke", revoke, revoke_token),
         post(f"{BASE}/{{id}}/tokens/{{token}}/replace", rotate, rotate_token),
+        post(f"{BASE}/{{id}}/owner", hand_over, hand_over_service_account),
         post(f"{BASE}/{{id}}/end", end, end_service_account),
     )
 
 
 async def _new(call: Call, form: FormState, status: int = 200) -> Response:
+    return call.render(
+        "access/new_service_account.html", status, form=form, owners=await _owners(call), days=ACCOUNT_DAYS
+    )
+
+
+async def _owners(call: Call) -> list[tuple[str, str]]:
     team: Team = await call.perform(people, People())
-    owners = [(person.id, f"{person.name} ({person.email})") for person in team.people]
-    return call.render("access/new_service_account.html", status, form=form, owners=owners, days=ACCOUNT_DAYS)
+    return [(person.id, f"{person.name} ({person.email})") for person in team.people if person.state != "closed"]
 
 
-async def _one(call: Call, form: FormState, status: int = 200) -> Response:
+async def _one(call: Call, forms: dict[str, FormState], status: int = 200) -> Response:
+    """`forms` are those to show again; each has ids of its own on the page."""
     may = enter(call)
     found: ServiceAccounts = await call.perform(service_accounts, ListServiceAccounts())
     account = _find(found, call.path("id"))
+    active = account.state.value == "active" and account.expires_at > call.now
     scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
+    owners = await _owners(call) if active and hand_over_service_account.name in may else []
+    handing = forms.get(OWNER, FormState())
     return call.render(
-        "access/service_account.html", status, account=account, form=form, scopes=scopes, days=_token_days(),
-        active=account.state.value == "active" and account.expires_at > call.now,
+        "access/service_account.html", status, account=account, scopes=scopes, days=_token_days(), active=active,
+        form=forms.get(ISSUE, FormState(values={"days": "30"})), must_bind=in_force().bound_tokens,
+        owner_form=FormState(handing.values, handing.errors, handing.problem, f"{OWNER}-"),
+        owners=[("", words("Choose a person")), *(item for item in owners if item[0] != account.owner)],
         may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now, short=short,
     )  # fmt: skip
 
