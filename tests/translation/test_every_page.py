@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from subscription_services.billing.requests import StartCheckout
 from subscription_services.kernel.actors import Actor, Anonymous, Role, Subscriber, TeamMember
+from subscription_services.kernel.words import Language
 from subscription_services.messages import texts
 from subscription_services.subscriptions.requests import ListPlans
 from subscription_services.testing import World
@@ -57,10 +59,15 @@ def engine() -> str:
     return "sqlite"
 
 
+@cache
+def brackets() -> Language:
+    return pseudo_language(texts())
+
+
 @pytest.fixture
 def read(world: World, monkeypatch: pytest.MonkeyPatch) -> Read:
     """`read(actor, path)` or `read(actor, path, field="typed")`, by a person whose browser asks for that language."""
-    monkeypatch.setitem(LANGUAGES, CODE, pseudo_language(texts()))
+    monkeypatch.setitem(LANGUAGES, CODE, brackets())
 
     def reading(actor: Actor, path: str, **fields: str) -> httpx.Response:
         async def visitor(request: Any) -> Visitor:
