@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # the tests start some hundred processes: each that compiles the sources anew costs a third of a second
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test check bench lock documents clean
+.PHONY: run test check lint bench lock documents clean
 
 run: $(VENV)/run.ready
 	@exec $(BIN)/python -m sandbox.run
@@ -14,12 +14,14 @@ test: $(VENV)/dev.ready
 	@sh scripts/test_machine.sh
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-check: $(VENV)/dev.ready
+check: lint
+	$(BIN)/python -m pytest tests/architecture -n 2
+
+lint: $(VENV)/dev.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src sandbox tests verifier
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/architecture -n 2
 
 bench: $(VENV)/bench.ready
 	@sh scripts/test_machine.sh

@@ -33,6 +33,12 @@ PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-fac
 
 
 @pytest.fixture
+def engine() -> str:
+    """The pages are the same on both engines; what they do is tested on both elsewhere."""
+    return "sqlite"
+
+
+@pytest.fixture
 def ask(world: World) -> Asking:
     """Ask a page as an actor: `ask(actor, path)` or `ask(actor, path, field="value")` for a POST."""
 

@@ -19,6 +19,12 @@ NEW = "a quite different phrase 8"
 
 
 @pytest.fixture
+def engine() -> str:
+    """The pages are the same on both engines; what they do is tested on both elsewhere."""
+    return "sqlite"
+
+
+@pytest.fixture
 def browser(world: World) -> Browser:
     return Browser(world)
 

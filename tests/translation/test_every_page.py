@@ -89,7 +89,7 @@ def read(world: World, monkeypatch: pytest.MonkeyPatch) -> Read:
 
 
 DATA = (
-    "Subscription Services", "Ada Example", "who@home", "Subscriber", "Tess Team", "AE", "PDF", "localhost",
+    "Subscription Services", "Ada Example", "who@home", "a…@e….org", "Subscriber", "Tess Team", "AE", "PDF", "localhost",
     "Light", "Standard", "Large", "RFC 9457", "API", "Authenticator app",
 )  # fmt: skip
 

@@ -17,6 +17,12 @@ TOKEN = {"authorization": "Bearer x"}
 HERE = "198.51.100.7"
 
 
+@pytest.fixture
+def engine() -> str:
+    """The pages are the same on both engines; what they do is tested on both elsewhere."""
+    return "sqlite"
+
+
 def send(world: World, method: str, path: str, **more: Any) -> tuple[int, list[Event]]:
     """The status of a stranger's request through the whole application, edge included, and what it left in the log."""
     before = {event.id for event in world.events()}
