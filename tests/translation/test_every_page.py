@@ -89,8 +89,8 @@ def read(world: World, monkeypatch: pytest.MonkeyPatch) -> Read:
 
 
 DATA = (
-    "Subscription Services", "Ada Example", "who@home", "a…@e….org", "Subscriber", "Tess Team", "AE", "PDF", "localhost",
-    "Light", "Standard", "Large", "RFC 9457", "API", "Authenticator app",
+    "Subscription Services", "Ada Example", "who@home", "a…@e….org", "Subscriber", "Tess Team", "AE",
+    "PDF", "localhost", "Light", "Standard", "Large", "RFC 9457", "API", "Authenticator app",
 )  # fmt: skip
 
 
