@@ -12,13 +12,13 @@ from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
 from .documents import operations_document, roles_document
-from .export_making import SCHEDULES, kinds
+from .jobs import SCHEDULES, kinds
 from .kinds_arrive import log_check
-from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
 from .programs import resolve_token, service_account_of
+from .review_letters import ALL_LETTERS as LETTERS
 from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX

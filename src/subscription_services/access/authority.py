@@ -24,16 +24,21 @@ from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.ports import Keys
 
 from . import catalogue, row_codes
-from .accounts import session_facts
+from .accounts import open_accounts, session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .task_model import task
 
 _NOW: BindParameter[datetime] = bindparam("now")
-_ROLES = select(grant.c.role).where(
-    grant.c.account == bindparam("account"),
-    grant.c.ended_at.is_(None),
-    grant.c.granted_at <= _NOW,
-    or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
+_STANDING_ADMINISTRATOR = and_(grant.c.standing, grant.c.role == Role.ADMINISTRATOR)
+_HELD = and_(grant.c.ended_at.is_(None), grant.c.granted_at <= _NOW)
+# beside what is live, an administrator whose time is up: who may be the last one
+_ROLES = select(grant.c.id, grant.c.role, grant.c.ends_at).where(
+    grant.c.account == bindparam("account"), _HELD, or_(grant.c.ends_at > _NOW, _STANDING_ADMINISTRATOR)
+)
+_ADMINISTRATORS = (
+    select(grant.c.id, grant.c.account, grant.c.ends_at, grant.c.standing)
+    .where(grant.c.role == Role.ADMINISTRATOR, _HELD)
+    .order_by(grant.c.ends_at.desc(), grant.c.granted_at, grant.c.id)
 )
 _TASKS = select(task).where(
     task.c.account == bindparam("account"),
@@ -48,6 +53,7 @@ _TOKEN_IS_GOOD = and_(
     token.c.expires_at > _NOW,
     service_account.c.state == ServiceAccountState.ACTIVE,
     service_account.c.expires_at > _NOW,
+    service_account.c.confirmed_until > _NOW,
 )
 _TOKEN = (
     select(token.c.id, token.c.service_account, token.c.digest, token.c.scopes, token.c.last_used_at)
@@ -83,9 +89,22 @@ class HouseAuthority:
 
 
 def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[Role]:
-    """The roles that `account` holds now."""
-    found = connection.execute(_ROLES, {"account": account, "now": now}).scalars()
-    return frozenset(Role(name) for name in found)
+    """The roles that `account` holds now. A grant whose time is up is none, whether or not a job has noticed."""
+    found = connection.execute(_ROLES, {"account": account, "now": now})
+    return frozenset(
+        Role(row.role) for row in found if row.ends_at > now or last_resort(connection, now) == row.id
+    )  # fmt: skip
+
+
+def last_resort(connection: Connection, now: datetime) -> str | None:
+    """The standing grant that counts although its time is up, since there would be no administrator otherwise: the one
+    that was confirmed last, then the oldest, of an open account. None as long as any administrator's grant is live."""
+    rows = connection.execute(_ADMINISTRATORS, {"now": now}).all()
+    usable = open_accounts(connection, {row.account for row in rows})
+    able = [row for row in rows if row.account in usable]
+    if any(row.ends_at > now for row in able):
+        return None
+    return next((str(row.id) for row in able if row.standing), None)
 
 
 def elevations_of(connection: Connection, keys: Keys, account: str, now: datetime) -> tuple[Elevation, ...]:

@@ -13,17 +13,19 @@ from subscription_services.kernel.ports import Keys
 from .approval_queries import waiting_for
 from .authority import elevations_of, roles_of
 from .operations.tasks import GRANTERS
+from .review_queries import waiting_reviews
 from .tasks import waiting_tasks
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`approvals` and `asked_tasks` are how many of each wait for this person."""
+    """`approvals`, `asked_tasks` and `reviews` are how many of each wait for this person."""
 
     roles: frozenset[Role]
     tasks: frozenset[str]
     approvals: int = 0
     asked_tasks: int = 0
+    reviews: int = 0
 
 
 def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -> Claims:
@@ -32,4 +34,5 @@ def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -
     lent = elevations_of(connection, keys, account, now)
     asked = waiting_tasks(connection, account, now) if roles & set(GRANTERS) else 0
     names: frozenset[str] = frozenset().union(*(item.operations for item in lent))
-    return Claims(roles, names, waiting_for(connection, account, roles, now), asked)
+    waiting = waiting_for(connection, account, roles, now)
+    return Claims(roles, names, waiting, asked, waiting_reviews(connection, roles, now))

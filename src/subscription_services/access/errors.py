@@ -137,3 +137,38 @@ class ExternalIdTaken(Conflict):
 class UserNameFixed(Invalid):
     code = "user-name-fixed"
     message = "The userName is the address that a person signs in with; only they change it, with a proof."
+
+
+class ReviewForged(Conflict):
+    code = "review-forged"
+    message = "What is stored of this review is not what this service wrote. Tell security."
+
+
+class ReviewOver(Conflict):
+    code = "review-over"
+    message = "This review is over: everything was decided, its time is up, or it was void."
+
+
+class ReviewOpen(Conflict):
+    code = "review-open"
+    message = "The record is there once the review is over."
+
+
+class Decided(Conflict):
+    code = "decided"
+    message = "This was decided already."
+
+
+class LapsedMeanwhile(Conflict):
+    code = "lapsed-meanwhile"
+    message = "This has ended in the meantime. There is nothing left to decide."
+
+
+class ShownOtherwise(Conflict):
+    code = "shown-otherwise"
+    message = "What you would decide about now reads differently from what you were shown. Read it again."
+
+
+class NotDueYet(Conflict):
+    code = "not-due-yet"
+    message = "It is not time for this yet."

@@ -23,7 +23,7 @@ from .tasks import task_row
 
 Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
 Find = Callable[[ReadTransaction, str], Row[Any]]
-_HELLO = template("Hello {name},")
+HELLO = template("Hello {name},")
 _CONTACT = words("security contact")
 
 
@@ -45,10 +45,10 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
                 return None
             if while_open and (row.ended_at is not None or _ends(row) <= now):
                 return None
-            addressee = _addressee(tx, site, account)
+            addressee = addressee_of(tx, site, account)
             asker = getattr(row, who)
-            facts = {"who": names_of(tx, [asker]).get(asker, asker), "what": _what(row), "until": _time(_ends(row)),
-                     "from": _time(getattr(row, "runs_from", None) or _ends(row))}  # fmt: skip
+            facts = {"who": names_of(tx, [asker]).get(asker, asker), "what": _what(row), "until": time_text(_ends(row)),
+                     "from": time_text(getattr(row, "runs_from", None) or _ends(row))}  # fmt: skip
             return None if addressee is None else (*addressee, facts)
 
         found = await kernel.store.read(read)
@@ -56,13 +56,13 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
             return None
         address, name, facts = found
         link = f"{site.public_url}/team/{'approvals' if key == 'request' else 'tasks'}/{values[key]}"
-        body = f"{site.say(_HELLO, name=name)}\n\n{site.say(text, **facts, link=link)}"
+        body = f"{site.say(HELLO, name=name)}\n\n{site.say(text, **facts, link=link)}"
         return Letter(address, site.say(subject, **facts), f"{body}\n\n{site.product}\n{site.contact}\n")
 
     return compose
 
 
-def _addressee(tx: ReadTransaction, site: SiteFacts, account: str) -> tuple[str, str] | None:
+def addressee_of(tx: ReadTransaction, site: SiteFacts, account: str) -> tuple[str, str] | None:
     if account == SECURITY_CONTACT:
         return f"security@{site.contact.rpartition('@')[2]}", _CONTACT
     found = accounts.people(tx, [account])
@@ -82,7 +82,7 @@ def _what(row: Row[Any]) -> str:
     return f"{row.operation}: {operation.summary}" if operation else str(row.operation)
 
 
-def _time(at: Any) -> str:
+def time_text(at: Any) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 

@@ -16,21 +16,22 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.storage.rows import open_row
 
 from . import accounts
-from .authority import decode_scopes
+from .authority import decode_scopes, last_resort
 from .model import ServiceAccountState, grant, service_account, token
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A role that somebody holds or held; without `ends_at` it stands until it is ended."""
+    """A role that somebody holds or held until `ends_at`; a review that keeps a `standing` one moves its end on."""
 
     id: str
     account: str
     role: Role
     granted_by: str
     granted_at: datetime
-    ends_at: datetime | None
+    ends_at: datetime
     ended_at: datetime | None
     reason: str
+    standing: bool
 
 
 class TeamPerson(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class ServiceAccountRow(msgspec.Struct, frozen=True):
     state: ServiceAccountState
     created_at: datetime
     expires_at: datetime
+    confirmed_until: datetime
     tokens: list[Token]
 
 
@@ -76,13 +78,14 @@ class ServiceAccounts(msgspec.Struct, frozen=True):
 
 def live(now: datetime) -> Any:
     """The condition that a grant holds at `now`."""
-    return and_(grant.c.ended_at.is_(None), or_(grant.c.ends_at.is_(None), grant.c.ends_at > now))
+    return and_(grant.c.ended_at.is_(None), grant.c.ends_at > now)
 
 
 def team(tx: ReadTransaction, now: datetime) -> Team:
     """Everybody with an account of the team or a live grant, by name."""
     held: dict[str, list[Grant]] = defaultdict(list)
-    for row in tx.connection.execute(select(grant).where(live(now)).order_by(grant.c.granted_at)):
+    counts = or_(live(now), grant.c.id == (last_resort(tx.connection, now) or ""))
+    for row in tx.connection.execute(select(grant).where(counts).order_by(grant.c.granted_at)):
         held[row.account].append(open_grant(tx, row))
     people = [
         TeamPerson(item.id, item.email, item.name, item.state, item.second_factor, held.get(item.id, []))
@@ -108,19 +111,24 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
     return Grant(
         id=row.id, account=row.account, role=Role(row.role), granted_by=row.granted_by, granted_at=row.granted_at,
         ends_at=row.ends_at, ended_at=row.ended_at, reason=reason,
+        standing=row.standing,
     )  # fmt: skip
 
 
-def lock_standing_administrators(tx: Transaction) -> frozenset[str]:
-    """Accounts that are administrators without an end, held until the commit so that two cannot end each other."""
+def lock_standing_administrators(tx: Transaction, now: datetime) -> frozenset[str]:
+    """Accounts that are administrators for good, held until the commit so that two cannot end each other.
+
+    Those whose time is up count only while nobody else's is not: one of them is the last resort."""
     statement = (
-        select(grant.c.account)
-        .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
+        select(grant.c.account, grant.c.ends_at)
+        .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.standing)
         .order_by(grant.c.id)
         .with_for_update()
     )
-    found = list(tx.connection.execute(statement).scalars())
-    return frozenset(item.id for item in accounts.people(tx, found) if item.open)
+    found = tx.connection.execute(statement).all()
+    able = accounts.open_accounts(tx.connection, {row.account for row in found})
+    fresh = able & {row.account for row in found if row.ends_at > now}
+    return frozenset(fresh or able)
 
 
 def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) -> list[ServiceAccountRow]:
@@ -139,7 +147,7 @@ def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) ->
         ServiceAccountRow(
             id=row.id, name=row.name, owner=row.owner, owner_name=names.get(row.owner, ""),
             state=ServiceAccountState(row.state), created_at=row.created_at, expires_at=row.expires_at,
-            tokens=issued.get(row.id, []),
+            confirmed_until=row.confirmed_until, tokens=issued.get(row.id, []),
         )
         for row in rows
     ]  # fmt: skip

@@ -27,6 +27,9 @@ TASK = (
     "ended_at", "outcome",
 )  # fmt: skip
 RULE = ("id", "held", "role", "operations", "minutes", "made_by", "made_at", "ended_at")
+REVIEW = ("id", "scope", "opened_at", "due_at", "first_due", "replaces", "warned", "closed_at", "outcome", "record")
+REVIEW_ITEM = ("id", "review", "facts", "whose")
+REVIEW_DECISION = ("item", "whose", "decision", "decided_by", "decider", "decided_at", "shown", "until")
 _PURPOSE = "access.rows"
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, func, select
 
 from subscription_services.kernel.errors import SubjectErased
-from subscription_services.kernel.events import Event
+from subscription_services.kernel.events import Event, Outcome
 from subscription_services.kernel.ports import Keys
 
 from . import model
@@ -21,7 +21,7 @@ from .tiles import tile_reader
 from .tree import consistency_proof, hash_leaf, inclusion_proof
 
 __all__ = [
-    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "find_event", "leaf_hash_of", "leaf_of",
+    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "counted", "find_event", "leaf_hash_of", "leaf_of",
     "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency", "prove_inclusion",
     "search", "search_person", "waiting_count",
 ]  # fmt: skip
@@ -98,6 +98,21 @@ def _most_cosigned(connection: Connection, index: int) -> tuple[Row[tuple[int, b
     head = connection.execute(select(model.checkpoint).where(model.checkpoint.c.size == size)).first()
     lines = connection.execute(select(columns.line).where(columns.size == size).order_by(columns.witness)).scalars()
     return head, b"".join(bytes(line) for line in lines)
+
+
+def counted(
+    connection: Connection, actor: str, since: datetime, until: datetime
+) -> list[tuple[str, int, datetime]]:
+    """What `actor` did in this time: each action that succeeded, how often, and when last; the most frequent first."""
+    event = model.event.c
+    number = func.count()
+    rows = connection.execute(
+        select(event.action, number, func.max(event.at))
+        .where(event.actor == actor, event.at >= since, event.at < until, event.outcome == Outcome.SUCCESS)
+        .group_by(event.action)
+        .order_by(number.desc(), event.action)
+    )
+    return [(str(action), int(count), last) for action, count, last in rows]
 
 
 def leaf_of(connection: Connection, event_id: str) -> bytes:

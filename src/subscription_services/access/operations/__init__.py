@@ -7,6 +7,8 @@ from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
+from . import review_schedule as _review_schedule
+from . import reviews as _reviews
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
@@ -18,6 +20,8 @@ OPERATIONS = (
     *_operations_of(_service_accounts),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
+    *_operations_of(_reviews),
+    *_operations_of(_review_schedule),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

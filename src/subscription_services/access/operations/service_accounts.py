@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access import accounts, catalogue, model, policy, queries, tokens
 from subscription_services.access.errors import NameTaken, NotATeamMember, ServiceAccountEnded, TokenRevoked
+from subscription_services.access.review_policy import stands_until
 from subscription_services.access.settings import in_force
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
@@ -86,7 +87,7 @@ def create_service_account(
     made = queries.ServiceAccountRow(
         id=ctx.ids.new("svc"), name=request.name, owner=request.owner, owner_name=found[0].name,
         state=model.ServiceAccountState.ACTIVE, created_at=ctx.now,
-        expires_at=ctx.now + timedelta(days=request.days), tokens=[],
+        expires_at=ctx.now + timedelta(days=request.days), confirmed_until=stands_until(None, ctx.now), tokens=[],
     )  # fmt: skip
     known = model.service_account.c
     values = {name: value for name, value in msgspec.structs.asdict(made).items() if name in known}
