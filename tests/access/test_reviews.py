@@ -11,14 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from subscription_services.access.errors import (
     Decided,
     LapsedMeanwhile,
-    LastAdministrator,
     NotIndependent,
     ReviewForged,
     ReviewOver,
     ShownOtherwise,
 )
 from subscription_services.access.model import grant
-from subscription_services.access.operations.people import EndGrant, GrantRole
+from subscription_services.access.operations.people import EndGrant
 from subscription_services.access.operations.reviews import DecideItem
 from subscription_services.access.review_model import Decision, Outcome, decision, item, review
 from subscription_services.access.review_policy import Scope

@@ -14,6 +14,7 @@ from .log import log_routes
 from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
+from .reviews import review_routes
 from .recoveries import recovery_routes
 from .scim import scim_routes
 from .service_accounts import service_account_routes
@@ -28,6 +29,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *service_account_routes(),
         *approval_routes(),
         *task_routes(),
+        *review_routes(),
         *log_routes(),
         *export_routes(data),
         *find_routes(),

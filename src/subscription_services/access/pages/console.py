@@ -22,6 +22,7 @@ _LINKS = (
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
+    ("access.reviews", NavItem("Reviews", "/team/reviews", "repeat", "/team/reviews")),
     ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
     ("access.audit_log", NavItem("Log", "/team/log", "list")),
@@ -29,7 +30,7 @@ _LINKS = (
 )
 ROLE_CHOICES = [(role.value, as_words(role.value.capitalize())) for role in Role]
 DAYS = [
-    ("", words("Until somebody ends it")),
+    ("", words("As long as reviews keep it")),
     *((str(days), counted("%(num)s day", "%(num)s days", days)) for days in (1, 7, 30, 90)),
 ]
 

@@ -122,7 +122,7 @@ async def _one(call: Call, form: FormState, status: int = 200) -> Response:
     scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
     return call.render(
         "access/service_account.html", status, account=account, form=form, scopes=scopes, days=_token_days(),
-        active=account.state.value == "active" and account.expires_at > call.now,
+        active=account.state.value == "active" and min(account.expires_at, account.confirmed_until) > call.now,
         may_issue=issue_token.name in may, may_end=end_service_account.name in may, now=call.now, short=short,
     )  # fmt: skip
 
