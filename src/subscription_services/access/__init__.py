@@ -17,11 +17,11 @@ from .glass_jobs import GLASS_SCHEDULES, glass_kinds
 from .glass_letters import GLASS_LETTERS
 from .jobs import SCHEDULES, kinds
 from .kinds_arrive import log_check
-from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, bootstrap
 from .pages import routes, team_navigation
 from .programs import new_nonce, resolve_token, service_account_of
+from .review_letters import ALL_LETTERS as LETTERS
 from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX

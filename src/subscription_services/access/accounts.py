@@ -47,6 +47,11 @@ def session_facts(connection: Connection, session: str, now: datetime) -> Sessio
     return SessionFacts(facts.account, facts.kind == "team", facts.signed_in_at, facts.second_factor)
 
 
+def open_accounts(connection: Connection, ids: Collection[str]) -> frozenset[str]:
+    """Those of these accounts whose owners may sign in."""
+    return identity.open_accounts(connection, ids)
+
+
 def create(tx: Transaction, ctx: Context, email: str, name: str) -> str:
     """A new account of the team; its owner enrols by a link. Raises Conflict when the address is taken."""
     return identity.create_team_account(tx, ctx, email, name)

@@ -27,18 +27,23 @@ from subscription_services.storage import holds
 from subscription_services.storage.prepared import Prepared
 
 from . import catalogue, row_codes
-from .accounts import session_facts
+from .accounts import open_accounts, session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .role_limits import Withheld, withheld_of
 from .settings import in_force
 from .task_model import GLASS, task
 
 _NOW: BindParameter[datetime] = bindparam("now")
-_HAS_ROLES = select(grant.c.role).where(
-    grant.c.account == bindparam("account"),
-    grant.c.ended_at.is_(None),
-    grant.c.granted_at <= _NOW,
-    or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
+_STANDING_ADMINISTRATOR = and_(grant.c.standing, grant.c.role == Role.ADMINISTRATOR)
+_NOT_ENDED = and_(grant.c.ended_at.is_(None), grant.c.granted_at <= _NOW)
+# beside what is live, an administrator whose time is up: who may be the last one
+_HAS_ROLES = select(grant.c.id, grant.c.role, grant.c.ends_at).where(
+    grant.c.account == bindparam("account"), _NOT_ENDED, or_(grant.c.ends_at > _NOW, _STANDING_ADMINISTRATOR)
+)
+_ADMINISTRATORS = (
+    select(grant.c.id, grant.c.account, grant.c.ends_at, grant.c.standing)
+    .where(grant.c.role == Role.ADMINISTRATOR, _NOT_ENDED)
+    .order_by(grant.c.ends_at.desc(), grant.c.granted_at, grant.c.id)
 )
 _ROLES = Prepared(_HAS_ROLES)
 _TASKS = select(task).where(
@@ -56,6 +61,7 @@ _TOKEN_IS_GOOD = and_(
     token.c.expires_at > _NOW,
     service_account.c.state == ServiceAccountState.ACTIVE,
     service_account.c.expires_at > _NOW,
+    service_account.c.confirmed_until > _NOW,
 )
 GOOD_TOKENS = select(token).join(service_account, service_account.c.id == token.c.service_account).where(_TOKEN_IS_GOOD)
 """The tokens that count at `now`."""
@@ -98,12 +104,25 @@ def powers_of(
     return Standing(roles=roles_of(connection, account, now, held=held), elevations=lent, withheld=withheld)
 
 
+def last_resort(connection: Connection, now: datetime) -> str | None:
+    """The standing grant that counts although its time is up, since there would be no administrator otherwise: the one
+    that was confirmed last, then the oldest, of an open account. None as long as any administrator's grant is live."""
+    rows = connection.execute(_ADMINISTRATORS, {"now": now}).all()
+    usable = open_accounts(connection, {row.account for row in rows})
+    able = [row for row in rows if row.account in usable]
+    if any(row.ends_at > now for row in able):
+        return None
+    return next((str(row.id) for row in able if row.standing), None)
+
+
 def roles_of(connection: Connection, account: str, now: datetime, *, held: bool = False) -> frozenset[Role]:
-    """The roles that `account` holds now; `held` until the commit where they could be ended meanwhile."""
+    """The roles that `account` holds now; `held` until the commit where they could be ended meanwhile.
+
+    A grant whose time is up is none, whether or not a job has noticed."""
     values = {"account": account, "now": now}
-    if held and holds(connection):
-        return frozenset(Role(name) for name in connection.execute(_HELD_ROLES, values).scalars())
-    return frozenset(Role(row.role) for row in _ROLES.all(connection, values))
+    hold = held and holds(connection)
+    rows: Sequence[Any] = connection.execute(_HELD_ROLES, values).all() if hold else _ROLES.all(connection, values)
+    return frozenset(Role(row.role) for row in rows if row.ends_at > now or last_resort(connection, now) == row.id)
 
 
 def elevations_of(

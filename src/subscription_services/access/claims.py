@@ -14,19 +14,21 @@ from .approval_queries import waiting_for
 from .authority import powers_of
 from .glass import newest_unclosed
 from .operations.tasks import GRANTERS
+from .review_queries import waiting_reviews
 from .tasks import waiting_tasks
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`approvals` and `asked_tasks` are how many of each wait for this person; `glass` is the newest time that
-    the glass was broken and nobody reviewed it yet."""
+    """`approvals`, `asked_tasks` and `reviews` are how many of each wait for this person; `glass` is the newest time
+    that the glass was broken and nobody reviewed it yet."""
 
     roles: frozenset[Role]
     tasks: frozenset[str]
     withheld: frozenset[tuple[Role, str]] = frozenset()
     approvals: int = 0
     asked_tasks: int = 0
+    reviews: int = 0
     glass: str = ""
 
 
@@ -36,4 +38,7 @@ def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -
     roles = powers.roles
     asked = waiting_tasks(connection, account, now) if roles & set(GRANTERS) else 0
     waiting = waiting_for(connection, account, roles, now)
-    return Claims(roles, powers.tasks, powers.withheld, waiting, asked, newest_unclosed(connection))
+    return Claims(
+        roles, powers.tasks, powers.withheld, waiting, asked, waiting_reviews(connection, roles, now),
+        newest_unclosed(connection),
+    )  # fmt: skip

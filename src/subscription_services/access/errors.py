@@ -200,3 +200,38 @@ class NothingToUnmask(Invalid):
 class UnmaskingRefused(Refusal):
     code = "unmasking-refused"
     message = "Your role does not need this. Ask for a task that does."
+
+
+class ReviewForged(Conflict):
+    code = "review-forged"
+    message = "What is stored of this review is not what this service wrote. Tell security."
+
+
+class ReviewOver(Conflict):
+    code = "review-over"
+    message = "This review is over: everything was decided, its time is up, or it was void."
+
+
+class ReviewOpen(Conflict):
+    code = "review-open"
+    message = "The record is there once the review is over."
+
+
+class Decided(Conflict):
+    code = "decided"
+    message = "This was decided already."
+
+
+class LapsedMeanwhile(Conflict):
+    code = "lapsed-meanwhile"
+    message = "This has ended in the meantime. There is nothing left to decide."
+
+
+class ShownOtherwise(Conflict):
+    code = "shown-otherwise"
+    message = "What you would decide about now reads differently from what you were shown. Read it again."
+
+
+class NotDueYet(Conflict):
+    code = "not-due-yet"
+    message = "It is not time for this yet."

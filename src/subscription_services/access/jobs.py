@@ -16,6 +16,7 @@ from subscription_services.kernel.transaction import ReadTransaction
 
 from . import disuse, export_making, uses
 from .operations.unused import KeepUnused, NoteUses, keep_unused, note_uses
+from .review_jobs import REVIEW_KINDS, REVIEW_SCHEDULES
 
 PARTS = 500
 """Parts of the log that one job reads at most."""
@@ -57,6 +58,7 @@ def kinds(data: Path, product: str, version: str) -> list[JobKind]:
         *export_making.kinds(data, product, version),
         JobKind("access.note_uses", NoteUsesJob, read_on),
         JobKind("access.keep_unused", KeepUnusedJob, keep_all),
+        *REVIEW_KINDS,
     ]
 
 
@@ -64,4 +66,5 @@ SCHEDULES = (
     *export_making.SCHEDULES,
     Schedule("access.note_uses", timedelta(minutes=15), lambda now: NoteUsesJob()),
     Schedule("access.keep_unused", timedelta(hours=1), lambda now: KeepUnusedJob()),
+    *REVIEW_SCHEDULES,
 )

@@ -47,7 +47,7 @@ class Left:
 
 def deactivate(tx: Transaction, ctx: Context, account: str) -> Left:
     """End all that a team member has. Raises NotFound, NotATeamMember, AlreadyLeft, LastAdministrator."""
-    administrators = queries.lock_standing_administrators(tx)
+    administrators = queries.lock_standing_administrators(tx, ctx.now)
     found = accounts.people(tx, [account])
     if not found:
         raise NotFound()

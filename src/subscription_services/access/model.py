@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.columns import Instant
@@ -29,13 +41,16 @@ grant = Table(
     Column("role", String(32), nullable=False),
     Column("granted_by", String(120), nullable=False),
     Column("granted_at", Instant, nullable=False),
-    Column("ends_at", Instant),  # null: a standing grant, which reviews ask about
+    # never without an end: a review that keeps a standing grant moves its end on, and without one it lapses by time
+    Column("ends_at", Instant, nullable=False),
+    Column("standing", Boolean, nullable=False),
     Column("ended_at", Instant),
     Column("ended_by", String(120)),
     Column("reason", Sealed("access.grant.reason"), nullable=False),
     CheckConstraint(f"role IN ({_ROLES})", name="known_role"),
     CheckConstraint("account <> granted_by", name="not_to_oneself"),
-    CheckConstraint("ends_at IS NULL OR ends_at > granted_at", name="ends_later"),
+    # written out although the column is not null: an end that is left out or zero must never read as "for ever"
+    CheckConstraint("ends_at IS NOT NULL AND ends_at > granted_at", name="ends_later"),
     CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended_by_somebody"),
     CheckConstraint("ended_at IS NULL OR ended_at >= granted_at", name="ended_later"),
     info=personal("account"),
@@ -54,6 +69,8 @@ service_account = Table(
     Column("created_by", String(120), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
+    # until when a review has confirmed it; what is left out is 1970, when nothing was confirmed
+    Column("confirmed_until", Instant, nullable=False, server_default=text("0")),
     CheckConstraint("state IN ('active', 'ended')", name="known_state"),
     CheckConstraint("expires_at > created_at", name="expires_later"),
 )

@@ -159,7 +159,7 @@ def leavers_are_gone(connection: Connection, keys: Keys, now: datetime) -> Findi
     told = disuse.notices(tx)
     found = list(disuse.holders(tx, now))
     late = [item.id for item in found if _is_late(item, told.get(item.id), now)]
-    last = queries.standing_administrators(tx)
+    last = queries.standing_administrators(tx, now)
     if late := [item for item in late if last != {item}]:
         return Finding(
             Verdict.BROKEN, "Something that nobody uses is still there.", {"late": len(late), "what": late[0]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,29 +17,30 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.storage.rows import open_row
 
 from . import accounts
-from .authority import decode_scopes
+from .authority import decode_scopes, last_resort
 from .model import ServiceAccountState, grant, service_account, token
 
 CANARY = "system:live-check"
 """Owns the program that the live checks make for a moment; it is nobody's, and no list shows it."""
 _STANDING = (
-    select(grant.c.account)
-    .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.ends_at.is_(None))
+    select(grant.c.account, grant.c.ends_at)
+    .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.standing)
     .order_by(grant.c.id)
 )
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A role that somebody holds or held; without `ends_at` it stands until it is ended."""
+    """A role that somebody holds or held until `ends_at`; a review that keeps a `standing` one moves its end on."""
 
     id: str
     account: str
     role: Role
     granted_by: str
     granted_at: datetime
-    ends_at: datetime | None
+    ends_at: datetime
     ended_at: datetime | None
     reason: FreeText
+    standing: bool
 
 
 class TeamPerson(msgspec.Struct, frozen=True):
@@ -79,6 +80,7 @@ class ServiceAccountRow(msgspec.Struct, frozen=True):
     state: ServiceAccountState
     created_at: datetime
     expires_at: datetime
+    confirmed_until: datetime
     tokens: list[Token]
 
 
@@ -88,13 +90,14 @@ class ServiceAccounts(msgspec.Struct, frozen=True):
 
 def live(now: datetime) -> Any:
     """The condition that a grant holds at `now`."""
-    return and_(grant.c.ended_at.is_(None), or_(grant.c.ends_at.is_(None), grant.c.ends_at > now))
+    return and_(grant.c.ended_at.is_(None), grant.c.ends_at > now)
 
 
 def team(tx: ReadTransaction, now: datetime) -> Team:
     """Everybody with an account of the team or a live grant, by name."""
     held: dict[str, list[Grant]] = defaultdict(list)
-    for row in tx.connection.execute(select(grant).where(live(now)).order_by(grant.c.granted_at)):
+    counts = or_(live(now), grant.c.id == (last_resort(tx.connection, now) or ""))
+    for row in tx.connection.execute(select(grant).where(counts).order_by(grant.c.granted_at)):
         held[row.account].append(open_grant(tx, row))
     people = [
         TeamPerson(item.id, item.email, item.name, item.state, item.second_factor, held.get(item.id, []))
@@ -120,19 +123,26 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
     return Grant(
         id=row.id, account=row.account, role=Role(row.role), granted_by=row.granted_by, granted_at=row.granted_at,
         ends_at=row.ends_at, ended_at=row.ended_at, reason=reason,
+        standing=row.standing,
     )  # fmt: skip
 
 
-def lock_standing_administrators(tx: Transaction) -> frozenset[str]:
-    """Accounts that are administrators without an end, held until the commit so that two cannot end each other."""
-    found = list(tx.connection.execute(_STANDING.with_for_update()).scalars())
-    return frozenset(item.id for item in accounts.people(tx, found) if item.open)
+def lock_standing_administrators(tx: Transaction, now: datetime) -> frozenset[str]:
+    """Accounts that are administrators for good, held until the commit so that two cannot end each other.
+
+    Those whose time is up count only while nobody else's is not: one of them is the last resort."""
+    return _able(tx, tx.connection.execute(_STANDING.with_for_update()).all(), now)
 
 
-def standing_administrators(tx: ReadTransaction) -> frozenset[str]:
+def standing_administrators(tx: ReadTransaction, now: datetime) -> frozenset[str]:
     """The same, as they are now."""
-    found = list(tx.connection.execute(_STANDING).scalars())
-    return frozenset(item.id for item in accounts.people(tx, found) if item.open)
+    return _able(tx, tx.connection.execute(_STANDING).all(), now)
+
+
+def _able(tx: ReadTransaction, found: Sequence[Any], now: datetime) -> frozenset[str]:
+    able = accounts.open_accounts(tx.connection, {row.account for row in found})
+    fresh = able & {row.account for row in found if row.ends_at > now}
+    return frozenset(fresh or able)
 
 
 def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) -> list[ServiceAccountRow]:
@@ -151,7 +161,7 @@ def service_accounts(tx: ReadTransaction, ids: Collection[str] | None = None) ->
         ServiceAccountRow(
             id=row.id, name=row.name, owner=row.owner, owner_name=names.get(row.owner, ""),
             state=ServiceAccountState(row.state), created_at=row.created_at, expires_at=row.expires_at,
-            tokens=issued.get(row.id, []),
+            confirmed_until=row.confirmed_until, tokens=issued.get(row.id, []),
         )
         for row in rows
     ]  # fmt: skip

@@ -43,6 +43,9 @@ GLASS = (
 )
 LIMITS = ("changed_at", "limits")
 TOKEN = ("id", "service_account", "digest", "scopes", "jkt", "replaces", "issued_by", "issued_at", "expires_at")
+REVIEW = ("id", "scope", "opened_at", "due_at", "first_due", "replaces", "warned", "closed_at", "outcome", "record")
+REVIEW_ITEM = ("id", "review", "facts", "whose")
+REVIEW_DECISION = ("item", "whose", "decision", "decided_by", "decider", "decided_at", "shown", "until")
 _PURPOSE = "access.rows"
 
 

@@ -62,6 +62,24 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=30),
         Says("Days within which somebody else has to review and close what was done after the glass was broken."),
     ] = 7  # fmt: skip
+    review_days: Annotated[
+        int, Meta(ge=7, le=90),
+        Says("Days until a review asks whether a role or service account is still needed. Longer leaves more power "
+             "lying about."),
+    ] = 90  # fmt: skip
+    review_elevated_days: Annotated[
+        int, Meta(ge=7, le=30),
+        Says("The same for administrators, security and operations, who can do most."),
+    ] = 30  # fmt: skip
+    review_grace_days: Annotated[
+        int, Meta(ge=2, le=30),
+        Says("Days that reviewers have. What nobody has decided by then lapses."),
+    ] = 14  # fmt: skip
+    review_again_days: Annotated[
+        int, Meta(ge=1, le=14),
+        Says("Days for doing a review again that was void, counted from its beginning, and never more than these days "
+             "after the first one was due."),
+    ] = 5  # fmt: skip
 
 
 SETTINGS = Slice("access", AccessSettings)

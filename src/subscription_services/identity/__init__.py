@@ -26,6 +26,7 @@ from .queries import (
     contact_of,
     email_of,
     last_seen,
+    open_accounts,
     resolve_session,
     session_facts,
     team_accounts,
@@ -38,7 +39,7 @@ __all__ = [
     "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
     "Signature", "SignedInPerson", "TouchSession", "accounts", "browser_in_words", "check_signature", "checks",
     "close_team_account", "configure", "configure_place", "contact_of", "create_team_account", "email_of",
-    "enrolment_token", "kinds", "last_seen", "network_of", "passkeys_of", "password_of", "probe", "read_answer",
-    "record_use", "relying_party", "rename_account", "request_options", "resolve_session", "routes", "session_facts",
-    "shows", "take_signature", "team_accounts", "touch_session", "verify_assertion",
+    "enrolment_token", "kinds", "last_seen", "network_of", "open_accounts", "passkeys_of", "password_of", "probe",
+    "read_answer", "record_use", "relying_party", "rename_account", "request_options", "resolve_session", "routes",
+    "session_facts", "shows", "take_signature", "team_accounts", "touch_session", "verify_assertion",
 ]  # fmt: skip

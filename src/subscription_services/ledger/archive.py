@@ -99,6 +99,13 @@ def ocsf_part(connection: Connection, wanted: Search, head: Head, after: str | N
     return Part(_compressed(lines), len(rows), (), following)
 
 
+def files_part(files: Mapping[str, bytes], at: datetime) -> Part:
+    """Files of somebody's own, such as what the entries are evidence of."""
+    out = io.BytesIO()
+    sums = tuple(_add(out, name, data, at) for name, data in files.items())
+    return Part(_compressed(out.getvalue()), 0, sums, None)
+
+
 def last_part(
     head: Head, verifier: Ed25519Verifier, facts: Mapping[str, object], sums: Sequence[tuple[str, str]], at: datetime
 ) -> Part:

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Row, func, select
 
 from subscription_services.kernel.errors import SubjectErased
-from subscription_services.kernel.events import Event
+from subscription_services.kernel.events import Event, Outcome
 from subscription_services.kernel.ports import Keys
 
 from . import model
@@ -23,9 +23,9 @@ from .tree import consistency_proof, hash_leaf, inclusion_proof
 from .uses import Use, Uses, newest_about, uses
 
 __all__ = [
-    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "Use", "Uses", "find_event", "leaf_hash_of", "leaf_of",
-    "newest_about", "newest_checkpoint", "origin_index", "personal_fields", "proof_text", "prove_consistency",
-    "prove_inclusion", "search", "search_person", "sequenced", "uses", "waiting_count",
+    "LARGEST_PAGE", "Found", "Inclusion", "Page", "Search", "Use", "Uses", "counted", "find_event", "leaf_hash_of",
+    "leaf_of", "newest_about", "newest_checkpoint", "origin_index", "personal_fields", "proof_text",
+    "prove_consistency", "prove_inclusion", "search", "search_person", "sequenced", "uses", "waiting_count",
 ]  # fmt: skip
 
 
@@ -100,6 +100,19 @@ def _most_cosigned(connection: Connection, index: int) -> tuple[Row[tuple[int, b
     head = connection.execute(select(model.checkpoint).where(model.checkpoint.c.size == size)).first()
     lines = connection.execute(select(columns.line).where(columns.size == size).order_by(columns.witness)).scalars()
     return head, b"".join(bytes(line) for line in lines)
+
+
+def counted(connection: Connection, actor: str, since: datetime, until: datetime) -> list[tuple[str, int, datetime]]:
+    """What `actor` did in this time: each action that succeeded, how often, and when last; the most frequent first."""
+    event = model.event.c
+    number = func.count()
+    rows = connection.execute(
+        select(event.action, number, func.max(event.at))
+        .where(event.actor == actor, event.at >= since, event.at < until, event.outcome == Outcome.SUCCESS)
+        .group_by(event.action)
+        .order_by(number.desc(), event.action)
+    )
+    return [(str(action), int(count), last) for action, count, last in rows]
 
 
 def leaf_of(connection: Connection, event_id: str) -> bytes:

@@ -11,6 +11,8 @@ from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
+from . import review_schedule as _review_schedule
+from . import reviews as _reviews
 from . import role_limits as _role_limits
 from . import scim as _scim
 from . import service_accounts as _service_accounts
@@ -32,6 +34,8 @@ OPERATIONS = (
     *_operations_of(_explaining),
     *_operations_of(_foresight),
     *_operations_of(_unmask),
+    *_operations_of(_reviews),
+    *_operations_of(_review_schedule),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

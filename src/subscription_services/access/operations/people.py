@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from subscription_services.access import accounts, catalogue, model, policy, queries
 from subscription_services.access.authority import HouseAuthority
 from subscription_services.access.errors import AlreadyBootstrapped, GrantEnded, NotATeamMember, RoleHeld
+from subscription_services.access.review_policy import stands_until
 from subscription_services.kernel import authorise
 from subscription_services.kernel.actors import Role, ServiceAccount, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
@@ -27,7 +28,7 @@ Email = Annotated[str, Meta(min_length=3, max_length=254), Personal(FieldKind.CO
 Name = Annotated[str, Meta(min_length=1, max_length=120), Personal(FieldKind.COLLEAGUE_NAME)]
 Reason = Annotated[str, Meta(min_length=3, max_length=500), Personal(FieldKind.TEXT)]
 Id = Annotated[str, Meta(min_length=1, max_length=48)]
-GrantDays = Annotated[int, Meta(ge=1, le=366)]
+GrantDays = Annotated[int, Meta(ge=1, le=90)]
 
 
 class Bootstrap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +52,7 @@ class Invite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GrantRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`days` is how long the role is held; without it until somebody ends it."""
+    """`days` is how long the role is held; without it for as long as reviews keep it."""
 
     account: Id
     role: Role
@@ -115,7 +116,7 @@ def invite(tx: Transaction, ctx: Context, request: Invite) -> Change[queries.Gra
 
 @operation("access.grant_role", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])
 def grant_role(tx: Transaction, ctx: Context, request: GrantRole) -> Change[queries.Grant]:
-    """Give a team member a role, until it is ended or for a number of days. Nobody gives one to themselves."""
+    """Give a team member a role, for as long as reviews keep it or for some days. Nobody gives one to themselves."""
     policy.check_grant(ctx.actor.id, request.account)
     found = accounts.people(tx, [request.account])
     if not found or not found[0].open or not found[0].team:
@@ -127,7 +128,7 @@ def grant_role(tx: Transaction, ctx: Context, request: GrantRole) -> Change[quer
 @operation("access.end_grant", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])
 def end_grant(tx: Transaction, ctx: Context, request: EndGrant) -> Change[queries.Grant]:
     """End a role at once, in every open session. The last administrator stays."""
-    administrators = queries.lock_standing_administrators(tx)
+    administrators = queries.lock_standing_administrators(tx, ctx.now)
     before = queries.one_grant(tx, request.id)
     policy.check_stays_managed(before.role, before.account, administrators)
     statement = update(model.grant).where(model.grant.c.id == before.id, model.grant.c.ended_at.is_(None))
@@ -168,7 +169,8 @@ def _insert_grant(
 ) -> queries.Grant:
     made = queries.Grant(
         id=ctx.ids.new("grt"), account=account, role=role, granted_by=ctx.actor.id, granted_at=ctx.now,
-        ends_at=None if days is None else ctx.now + timedelta(days=days), ended_at=None, reason=reason,
+        ends_at=stands_until(role, ctx.now) if days is None else ctx.now + timedelta(days=days), ended_at=None,
+        reason=reason, standing=days is None,
     )  # fmt: skip
     tx.keys.ensure_subject(account)
     try:

@@ -20,6 +20,7 @@ from subscription_services.access.errors import (
     ServiceAccountEnded,
     TokenRevoked,
 )
+from subscription_services.access.review_policy import stands_until
 from subscription_services.access.settings import in_force
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
@@ -112,7 +113,7 @@ def create_service_account(
     made = queries.ServiceAccountRow(
         id=ctx.ids.new("svc"), name=request.name, owner=request.owner, owner_name=owner.name,
         state=model.ServiceAccountState.ACTIVE, created_at=ctx.now,
-        expires_at=ctx.now + timedelta(days=request.days), tokens=[],
+        expires_at=ctx.now + timedelta(days=request.days), confirmed_until=stands_until(None, ctx.now), tokens=[],
     )  # fmt: skip
     known = model.service_account.c
     values = {name: value for name, value in msgspec.structs.asdict(made).items() if name in known}
@@ -255,7 +256,10 @@ def _new_token(
     if key is None and in_force().bound_tokens:
         raise Invalid(fields={"key": "Tokens have to be bound to a key here. Give the program's public key."})
     account = queries.one_service_account(tx, service_account)
-    if account.state is not model.ServiceAccountState.ACTIVE or account.expires_at <= ctx.now:
+    if (
+        account.state is not model.ServiceAccountState.ACTIVE
+        or min(account.expires_at, account.confirmed_until) <= ctx.now
+    ):
         raise ServiceAccountEnded()
     text = tokens.new_token(ctx.random)
     made = queries.Token(

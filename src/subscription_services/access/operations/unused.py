@@ -87,7 +87,7 @@ def keep_unused(tx: Transaction, ctx: Context, request: KeepUnused) -> Change[Ke
         return Change(None, KeptUnused(request.holder, Step.FORGET), object=request.holder)
     step = disuse.next_step(holder, known, ctx.now)
     # nobody could manage the team without them: they are told so each time, and stay
-    last = queries.lock_standing_administrators(tx) == {holder.id}
+    last = queries.lock_standing_administrators(tx, ctx.now) == {holder.id}
     details: dict[str, Detail] = {"step": step, "days": holder.limit.days}
     match step:
         case Step.FORGET:

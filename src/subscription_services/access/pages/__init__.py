@@ -17,6 +17,7 @@ from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
 from .recoveries import recovery_routes
+from .reviews import review_routes
 from .scim import scim_routes
 from .service_accounts import service_account_routes
 from .tasks import task_routes
@@ -35,6 +36,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *approval_routes(),
         *task_routes(),
         *glass_routes(),
+        *review_routes(),
         *log_routes(),
         *export_routes(data),
         *find_routes(),

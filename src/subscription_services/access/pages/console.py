@@ -24,6 +24,7 @@ _LINKS = (
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
     ("access.unused_permissions", NavItem("Not used", "/team/unused", "question", "/team/unused")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
+    ("access.reviews", NavItem("Reviews", "/team/reviews", "repeat", "/team/reviews")),
     ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
     ("access.glass", NavItem("Break glass", "/team/glass", "warning", "/team/glass")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
@@ -32,7 +33,7 @@ _LINKS = (
 )
 ROLE_CHOICES = [(role.value, as_words(role.value.capitalize())) for role in Role]
 DAYS = [
-    ("", words("Until somebody ends it")),
+    ("", words("As long as reviews keep it")),
     *((str(days), counted("%(num)s day", "%(num)s days", days)) for days in (1, 7, 30, 90)),
 ]
 

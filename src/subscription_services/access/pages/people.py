@@ -17,6 +17,7 @@ from subscription_services.access.operations.people import (
 )
 from subscription_services.access.policy import ROLE_SUMMARIES
 from subscription_services.access.queries import Team, TeamPerson
+from subscription_services.access.review_policy import grace
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import NotFound, Refusal
 from subscription_services.kernel.words import as_words, table, words
@@ -115,6 +116,7 @@ async def _person(call: Call, forms: dict[str, FormState], status: int = 200) ->
         roles=[("", words("Choose a role")), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
         may_deactivate=deactivate_leaver.name in may and person.state != "closed", LEAVING=LEAVING,
         days=DAYS, open_grant=next((key for key in forms if key), ""), now=call.now,
+        asked_at=lambda end: max(end - grace(), call.now),
     )  # fmt: skip
 
 

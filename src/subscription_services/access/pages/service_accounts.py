@@ -138,7 +138,7 @@ async def _one(call: Call, forms: dict[str, FormState], status: int = 200) -> Re
     may = enter(call)
     found: ServiceAccounts = await call.perform(service_accounts, ListServiceAccounts())
     account = _find(found, call.path("id"))
-    active = account.state.value == "active" and account.expires_at > call.now
+    active = account.state.value == "active" and min(account.expires_at, account.confirmed_until) > call.now
     scopes = [(item.name, item.summary) for item in catalogue.operations() if item.name in catalogue.scopes()]
     owners = await _owners(call) if active and hand_over_service_account.name in may else []
     handing = forms.get(OWNER, FormState())
