@@ -115,13 +115,29 @@ def document(check: Annotated[bool, typer.Option(help="Only say whether the file
 
 
 @cli.command()
-def bootstrap(email: str, name: str) -> None:
-    """Make the first administrator and print the enrolment link. Works once ever."""
+def bootstrap(
+    email: str, name: str,
+    others: Annotated[
+        list[str] | None, typer.Option("--and", help="Another one, as 'Name <address>'. May be repeated.")
+    ] = None,
+) -> None:  # fmt: skip
+    """Make the first administrators and print their enrolment links. Works once ever.
+
+    Name two or more people where you can. Giving roles, destroying keys, exports opened, restores and deployments take
+    two: whoever does it, and somebody else whom they did not invite or appoint. Somebody alone waits a day for each
+    such step, and everybody is told. Everybody named here can approve for the others from the first day.
+    """
     from subscription_services.commands import people
 
-    link = people.bootstrap(os.environ, email, name)
-    out.print("The first administrator is made. Open this link within its hour to set a password and second factor:")
-    print(link)
+    links = people.bootstrap(os.environ, [(email, name), *(people.mailbox(item) for item in others or [])])
+    out.print(
+        "The first administrators are made. Each opens their link within its hour to set a password and second factor:"
+        if others
+        else "The first administrator is made. Open this link within its hour to set a password and second factor:"
+    )
+    print(*links, sep="\n")
+    if not others:
+        out.print("There is only one: what takes two people will wait a day each time, and everybody is told.")
 
 
 @cli.command()

@@ -16,7 +16,7 @@ from .export_making import SCHEDULES, kinds
 from .kinds_arrive import log_check
 from .letters import LETTERS
 from .operations import OPERATIONS
-from .operations.people import Bootstrap, Enrolment, bootstrap
+from .operations.people import Bootstrap, Enrolment, FirstPeople, FirstPerson, bootstrap
 from .pages import routes, team_navigation
 from .programs import resolve_token, service_account_of
 from .settings import SETTINGS, AccessSettings, configure
@@ -25,7 +25,8 @@ from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
     "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion", "Bootstrap",
-    "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority", "Signatures", "bootstrap", "checks", "claims_of",
-    "configure", "elevations_of", "kinds", "know", "log_check", "operations_document", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
+    "Claims", "DatabaseApprovals", "Enrolment", "FirstPeople", "FirstPerson", "HouseAuthority", "Signatures",
+    "bootstrap", "checks", "claims_of", "configure", "elevations_of", "kinds", "know", "log_check",
+    "operations_document", "resolve_token", "roles_document", "roles_of", "routes", "service_account_of", "sign_with",
+    "team_navigation", "waiting_for",
 ]  # fmt: skip

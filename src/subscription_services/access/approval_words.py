@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -31,10 +32,17 @@ class Words(msgspec.Struct, frozen=True):
     masked: bool
 
 
-def words_of(operation: Operation, arguments: str, reason: str, requester: str, *, masked: bool) -> Words:
-    """The request as it is shown, to the last letter."""
+def words_of(
+    operation: Operation, arguments: str, reason: str, requester: str, *, masked: bool,
+    team: Mapping[str, str] = MappingProxyType({}),
+) -> Words:  # fmt: skip
+    """The request as it is shown, to the last letter. `team` names colleagues by the ids that may stand in it."""
     values = msgspec.json.decode(arguments)
-    lines = [(_label(name), _text(name, value, masked)) for name, value in values.items() if value not in (None, "")]
+    lines = [
+        (_label(name), _named(value, team) or _text(name, value, masked))
+        for name, value in values.items()
+        if value not in (None, "")
+    ]
     said = _mask(reason) if masked else reason
     digest = hashlib.sha256(msgspec.json.encode([operation.name, operation.summary, lines, said, requester]))
     return Words(operation.name, operation.summary, lines, said, requester, digest.hexdigest(), masked)
@@ -44,6 +52,10 @@ def sees_personal(roles: Collection[Role]) -> bool:
     """Whose task needs people's names and addresses: who may look a person up at all."""
     finding = catalogue.named("identity.find_person")
     return finding is not None and bool(set(roles) & set(finding.by))
+
+
+def _named(value: Any, team: Mapping[str, str]) -> str:
+    return f"{team[value]} ({value})" if isinstance(value, str) and value in team else ""
 
 
 def _label(name: str) -> str:

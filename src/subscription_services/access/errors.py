@@ -7,7 +7,7 @@ from subscription_services.kernel.errors import ApprovalNeeded, Conflict, Invali
 
 class AlreadyBootstrapped(Conflict):
     code = "already-bootstrapped"
-    message = "The first administrator was made already. Ask an administrator for an invitation."
+    message = "The first administrators were made already. Ask an administrator for an invitation."
 
 
 class NotToOneself(Refusal):

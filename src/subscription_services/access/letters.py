@@ -6,6 +6,7 @@ They say who, what operation and when, and lead to the page; the words themselve
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -19,12 +20,15 @@ from subscription_services.mail import Letter, LetterKind, SiteFacts, template
 from . import accounts, catalogue
 from .approval_queries import names_of, request_row
 from .operations.approvals import SECURITY_CONTACT
+from .queries import grant_row
 from .tasks import task_row
 
 Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
 Find = Callable[[ReadTransaction, str], Row[Any]]
 _HELLO = template("Hello {name},")
 _CONTACT = words("security contact")
+_PAGES = {"request": "approvals", "task": "tasks"}
+_LATER = timedelta(days=1)
 
 
 def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_open: bool = True) -> Compose:
@@ -43,7 +47,7 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
                 row = find(tx, values[key])
             except NotFound:
                 return None
-            if while_open and (row.ended_at is not None or _ends(row) <= now):
+            if while_open and (row.ended_at is not None or (_ends(row) or now + _LATER) <= now):
                 return None
             addressee = _addressee(tx, site, account)
             asker = getattr(row, who)
@@ -55,7 +59,7 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
         if found is None:
             return None
         address, name, facts = found
-        link = f"{site.public_url}/team/{'approvals' if key == 'request' else 'tasks'}/{values[key]}"
+        link = f"{site.public_url}/team/{_PAGES[key]}/{values[key]}" if key in _PAGES else f"{site.public_url}/team"
         body = f"{site.say(_HELLO, name=name)}\n\n{site.say(text, **facts, link=link)}"
         return Letter(address, site.say(subject, **facts), f"{body}\n\n{site.product}\n{site.contact}\n")
 
@@ -76,18 +80,22 @@ def _ends(row: Row[Any]) -> Any:
 def _what(row: Row[Any]) -> str:
     if "operation" not in row._mapping:
         role = as_words(row.role)
-        whole = row.operations == "[]"
+        whole = "operations" not in row._mapping or row.operations == "[]"
         return words("the role %(role)s", role=role) if whole else words("operations of the role %(role)s", role=role)
     operation = catalogue.named(row.operation)
     return f"{row.operation}: {operation.summary}" if operation else str(row.operation)
 
 
 def _time(at: Any) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
 
 
 def _approval(name: str, subject: str, text: str, *, while_open: bool = True) -> LetterKind:
     return LetterKind(name, _letter("request", request_row, "requester", subject, text, while_open=while_open))
+
+
+def _grant(name: str, subject: str, text: str) -> LetterKind:
+    return LetterKind(name, _letter("grant", grant_row, "granted_by", subject, text))
 
 
 def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> LetterKind:
@@ -95,6 +103,10 @@ def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> Let
 
 
 LETTERS: tuple[LetterKind, ...] = (
+    _grant(
+        "access.role_given", "You have a role of the team now",
+        "{who} gave you {what}. If you do not know why, ask them, or answer this letter.\n\n{link}",
+    ),
     _approval(
         "access.approval_asked", "{who} asks for your approval",
         "{who} asks you to approve this:\n\n{what}\n\nRead exactly what it is, and approve or refuse it, until {until}:"

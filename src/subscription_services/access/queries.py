@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Row, and_, func, or_, select
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import NotFound, SubjectErased
@@ -43,7 +43,14 @@ class TeamPerson(msgspec.Struct, frozen=True):
 
 
 class Team(msgspec.Struct, frozen=True):
+    """`others` says, to an administrator, how many other administrators could approve what they ask for."""
+
     people: list[TeamPerson]
+    others: int | None = None
+
+    @property
+    def administrators(self) -> list[TeamPerson]:
+        return [person for person in self.people if Role.ADMINISTRATOR in {item.role for item in person.grants}]
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -91,12 +98,29 @@ def team(tx: ReadTransaction, now: datetime) -> Team:
     return Team(sorted(people, key=lambda person: (person.name.casefold(), person.id)))
 
 
-def one_grant(tx: ReadTransaction, identifier: str) -> Grant:
+def held_by(tx: ReadTransaction, account: str, now: datetime) -> list[Grant]:
+    """The grants of this account that hold now, by their ids."""
+    rows = tx.connection.execute(select(grant).where(grant.c.account == account, live(now)).order_by(grant.c.id)).all()
+    return [open_grant(tx, row) for row in rows]
+
+
+def ended_of(tx: ReadTransaction, account: str) -> int:
+    """How many grants of this account have ended."""
+    ended = select(func.count()).where(grant.c.account == account, grant.c.ended_at.is_not(None))
+    return int(tx.connection.execute(ended).scalar_one())
+
+
+def grant_row(tx: ReadTransaction, identifier: str) -> Row[Any]:
     """Raises NotFound."""
     row = tx.connection.execute(select(grant).where(grant.c.id == identifier)).one_or_none()
     if row is None:
         raise NotFound()
-    return open_grant(tx, row)
+    return row
+
+
+def one_grant(tx: ReadTransaction, identifier: str) -> Grant:
+    """Raises NotFound."""
+    return open_grant(tx, grant_row(tx, identifier))
 
 
 def open_grant(tx: ReadTransaction, row: Any) -> Grant:

@@ -12,6 +12,9 @@ from subscription_services.kernel.settings import Says, Slice
 from .model import LONGEST_TOKEN_DAYS
 from .task_model import LONGEST_DAYS
 
+LONG_ENOUGH = 3600
+"""Seconds in which somebody who was told can stop what waits because there is nobody to ask."""
+
 
 class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What programs may be given, and how long approvals and tasks last."""
@@ -28,10 +31,11 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=168),
         Says("For how long a request for approval, and what was approved, stands. Longer leaves more lying about."),
     ] = 24  # fmt: skip
-    alone_hours: Annotated[
-        int, Meta(ge=1, le=168),
-        Says("How long what needs a second person waits, with everybody told, where there is nobody else to ask."),
-    ] = 24  # fmt: skip
+    alone_seconds: Annotated[
+        int, Meta(ge=1, le=604_800),
+        Says("How long what needs a second person waits, with everybody told, where there is nobody else to ask. Under "
+             "an hour nobody has the time to stop it: only a sandbox should do that."),
+    ] = 86_400  # fmt: skip
     task_longest_minutes: Annotated[
         int, Meta(ge=5, le=LONGEST_DAYS * 24 * 60),
         Says("The longest time for which a task may lend somebody operations."),

@@ -7,6 +7,7 @@ import getpass
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from email.utils import parseaddr
 from typing import Any
 
 import httpx
@@ -22,17 +23,19 @@ from subscription_services.kernel.settings import HouseSettings
 Act = Callable[[str, dict[str, str]], Any]
 
 
-def bootstrap(environment: Mapping[str, str], email: str, name: str) -> str:
-    """Make the first administrator; the answer is their enrolment link. Works once ever (AlreadyBootstrapped)."""
+def bootstrap(environment: Mapping[str, str], people: Sequence[tuple[str, str]]) -> list[str]:
+    """Make the first administrators, by address and name; the answer is their enrolment links.
+
+    Works once ever (AlreadyBootstrapped)."""
     settings = app.read_settings(environment)
     app.prepare(settings)
     house = app.build(settings)
     try:
-        request = access.Bootstrap(email, name)
+        request = access.Bootstrap([access.FirstPerson(email, name) for email, name in people])
         made = asyncio.run(perform(house.kernel, access.bootstrap, System("cli.bootstrap"), request))
     finally:
         house.close()
-    return f"{settings.of(HouseSettings).public_url}/enrol?token={made.token}"
+    return [f"{settings.of(HouseSettings).public_url}/enrol?token={item.token}" for item in made.people]
 
 
 def call(environment: Mapping[str, str], email: str, name: str, fields: Sequence[str]) -> str:
@@ -110,6 +113,14 @@ def _read(answer: httpx.Response) -> Any:
     problem = answer.json()
     way_on = f" Ask for it: subs call {problem['solved_by']} …" if "solved_by" in problem else ""
     raise Refusal(f"{problem.get('title', 'Refused')}: {problem.get('detail', '')}{way_on}")
+
+
+def mailbox(text: str) -> tuple[str, str]:
+    """`Name <address>` (RFC 5322) as address and name. Raises Invalid."""
+    name, address = parseaddr(text)
+    if not name or "@" not in address:
+        raise Invalid(f"{text!r} is not like 'Ada Lovelace <ada@example.org>'.")
+    return address, name
 
 
 def pair(text: str) -> tuple[str, str]:

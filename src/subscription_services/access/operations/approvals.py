@@ -19,6 +19,7 @@ from subscription_services.access.approval_queries import (
     ApprovalRequest,
     ApprovalRequests,
     arguments_as,
+    colleagues_in,
     inbox,
     names_of,
     request_row,
@@ -135,7 +136,8 @@ def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalR
     named = frozenset(ids_in(msgspec.json.decode(arguments)))
     _check_may(tx, ctx, row, policy, named)
     _check_same(tx, ctx, row, operation, arguments)
-    said = words_of(operation, arguments, reason, _name(tx, ctx, row), masked=not sees_personal(_roles(tx, ctx)))
+    masked, team = not sees_personal(_roles(tx, ctx)), colleagues_in(tx, arguments)
+    said = words_of(operation, arguments, reason, _name(tx, ctx, row), masked=masked, team=team)
     if said.digest != request.shown:
         raise OtherWords()
     assertion = _assertion(request)
@@ -204,7 +206,7 @@ def _add(
     tx: Transaction, ctx: Context, request: AskApproval, wanted: msgspec.Struct, digest: bytes, policy: Policy, *,
     alone: bool,
 ) -> Row[Any]:  # fmt: skip
-    runs_from = ctx.now + timedelta(hours=in_force().alone_hours) if alone else None
+    runs_from = ctx.now + timedelta(seconds=in_force().alone_seconds) if alone else None
     values: dict[str, Any] = {
         "id": ctx.ids.new("apq"), "digest": digest, "operation": request.operation, "requester": ctx.actor.id,
         "needed": policy.needed, "roles": msgspec.json.encode(sorted(policy.roles)).decode(),

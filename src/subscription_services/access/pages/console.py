@@ -8,9 +8,10 @@ from types import MappingProxyType
 import msgspec
 
 from subscription_services.access import catalogue
+from subscription_services.access.settings import in_force
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotFound, NotSignedIn, SecondFactorNeeded
-from subscription_services.kernel.words import as_words, counted, words
+from subscription_services.kernel.words import Words, as_words, counted, words
 from subscription_services.web.call import Call
 from subscription_services.web.page import NavItem
 
@@ -62,6 +63,14 @@ def enter(call: Call) -> frozenset[str]:
         raise SecondFactorNeeded()
     roles = call.actor.roles
     return frozenset(item.name for item in call.site.kernel.registry if roles & set(item.by)) | call.actor.tasks
+
+
+def waits() -> Words:
+    """How long what takes two people waits where there is nobody to ask."""
+    seconds = in_force().alone_seconds
+    if seconds % 3600 == 0:
+        return counted("%(num)s hour", "%(num)s hours", seconds // 3600)
+    return counted("%(num)s second", "%(num)s seconds", seconds)
 
 
 def short(identifier: str) -> str:
