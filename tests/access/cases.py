@@ -24,6 +24,7 @@ from subscription_services.access.operations.log_exports import (
     RecordPart,
     export_log_unmasked,
 )
+from subscription_services.access.operations.lost_keys import AgreeToRestore, RestoreLostKeys
 from subscription_services.access.operations.people import (
     Bootstrap,
     EndGrant,
@@ -189,7 +190,27 @@ def _made_rule(world: World) -> str:
 FIRST = Bootstrap([FirstPerson("first@example.org", "First Person")])
 INVITE = Invite("new@example.org", "New Person")
 
+DIGEST = "ab" * 32
+
+
+def _agreed(world: World) -> Act:
+    first, second = world.team(Role.OPERATIONS), world.team(Role.SECURITY)
+    world.do("access.agree_to_restore", second, AgreeToRestore(DIGEST, first.id))
+    return first, RestoreLostKeys(DIGEST, world.clock(), second.id)
+
+
+def _alone_beside_others(world: World) -> Act:
+    world.team(Role.SECURITY)
+    return world.team(Role.OPERATIONS), RestoreLostKeys(DIGEST, world.clock())
+
+
 CASES = [
+    Case(
+        "access.agree_to_restore",
+        lambda w: (w.team(Role.SECURITY), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),
+        lambda w: (w.team(Role.AUDITOR), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),
+    ),
+    Case("access.restore_lost_keys", _agreed, _alone_beside_others),
     Case("access.bootstrap", lambda w: (w.system("cli"), FIRST), lambda w: (_boss(w), FIRST)),
     Case("access.invite", lambda w: (_boss(w), INVITE), lambda w: (w.team(Role.SECURITY), INVITE)),
     Case(

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.perform import Kernel
@@ -28,6 +28,12 @@ Find = Callable[[ReadTransaction, str], Row[Any]]
 _HELLO = template("Hello {name},")
 _CONTACT = words("security contact")
 _PAGES = {"request": "approvals", "task": "tasks"}
+_RESTORED_SUBJECT = template("{who} put a backup of the keys in place, alone")
+_RESTORED = template(
+    "{who} put a backup of the keys in place of a store that was lost, at the terminal. That takes two people; nobody "
+    "else could have agreed, and nothing could run until it was done. If you do not know of it, call the person and "
+    "look at the log:\n\n{link}"
+)
 _LATER = timedelta(days=1)
 
 
@@ -94,6 +100,22 @@ def _approval(name: str, subject: str, text: str, *, while_open: bool = True) ->
     return LetterKind(name, _letter("request", request_row, "requester", subject, text, while_open=while_open))
 
 
+async def _restored_alone(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+    keys = kernel.keys.for_caller("access")
+
+    def read(connection: Connection) -> tuple[tuple[str, str] | None, str]:
+        tx = ReadTransaction(connection, keys)
+        return _addressee(tx, site, account), names_of(tx, [values["by"]]).get(values["by"], values["by"])
+
+    addressee, who = await kernel.store.read(read)
+    if addressee is None:
+        return None
+    address, name = addressee
+    text = site.say(_RESTORED, who=who, link=f"{site.public_url}/team/log?action=access.restore_lost_keys")
+    body = f"{site.say(_HELLO, name=name)}\n\n{text}\n\n{site.product}\n{site.contact}\n"
+    return Letter(address, site.say(_RESTORED_SUBJECT, who=who), body)
+
+
 def _grant(name: str, subject: str, text: str) -> LetterKind:
     return LetterKind(name, _letter("grant", grant_row, "granted_by", subject, text))
 
@@ -103,6 +125,7 @@ def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> Let
 
 
 LETTERS: tuple[LetterKind, ...] = (
+    LetterKind("access.restored_alone", _restored_alone),
     _grant(
         "access.role_given", "You have a role of the team now",
         "{who} gave you {what}. If you do not know why, ask them, or answer this letter.\n\n{link}",

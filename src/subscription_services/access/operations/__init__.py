@@ -6,6 +6,7 @@ from . import approvals as _approvals
 from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
+from . import lost_keys as _lost_keys
 from . import people as _people
 from . import scim as _scim
 from . import service_accounts as _service_accounts
@@ -18,6 +19,7 @@ OPERATIONS = (
     *_operations_of(_service_accounts),
     *_operations_of(_approvals),
     *_operations_of(_tasks),
+    *_operations_of(_lost_keys),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )
