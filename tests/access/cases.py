@@ -14,6 +14,7 @@ from subscription_services.access.operations.approvals import (
     OneRequest,
     RefuseApproval,
 )
+from subscription_services.access.operations.deployments import EndDeployment, ListDeployments, PermitDeployment
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
@@ -27,6 +28,7 @@ from subscription_services.access.operations.log_exports import (
 from subscription_services.access.operations.lost_keys import AgreeToRestore, RestoreLostKeys
 from subscription_services.access.operations.people import (
     Bootstrap,
+    ConfirmRole,
     EndGrant,
     FirstPerson,
     GrantRole,
@@ -204,7 +206,40 @@ def _alone_beside_others(world: World) -> Act:
     return world.team(Role.OPERATIONS), RestoreLostKeys(DIGEST, world.clock())
 
 
+RELEASE = PermitDeployment("ab" * 32, "1.2.0", "example.org")
+
+
+def _permitting(world: World) -> Act:
+    who = world.team(Role.OPERATIONS)
+    approving.approved(world, who, "access.permit_deployment", RELEASE)
+    return who, RELEASE
+
+
+def _permit(world: World) -> EndDeployment:
+    return EndDeployment(str(world.do("access.permit_deployment", *_permitting(world)).id))
+
+
+def _moved(world: World) -> ConfirmRole:
+    """A role that lapses since its holder has another one."""
+    boss, member = _boss(world), world.team()
+    old = approving.give_role(world, boss, member.id, Role.SUPPORT)
+    approving.give_role(world, boss, member.id, Role.BILLING)
+    return ConfirmRole(old.id, "does both")
+
+
 CASES = [
+    Case("access.permit_deployment", _permitting, lambda w: (w.team(Role.OPERATIONS), RELEASE)),
+    Case(
+        "access.end_deployment",
+        lambda w: (w.team(Role.SECURITY), _permit(w)),
+        lambda w: (w.team(Role.SUPPORT), _permit(w)),
+    ),
+    Case(
+        "access.deployments",
+        lambda w: (w.team(Role.AUDITOR), ListDeployments()),
+        lambda w: (w.team(Role.SUPPORT), ListDeployments()),
+    ),
+    Case("access.confirm_role", lambda w: (_boss(w), _moved(w)), lambda w: (w.team(Role.SECURITY), _moved(w))),
     Case(
         "access.agree_to_restore",
         lambda w: (w.team(Role.SECURITY), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from subscription_services.access import elevations_of, model, service_account_of
-from subscription_services.access.approval_model import approval
+from subscription_services.access.approval_model import void
 from subscription_services.access.errors import AlreadyLeft, LastAdministrator, NotATeamMember, RequestEnded
 from subscription_services.access.operations.approvals import OneRequest
 from subscription_services.access.operations.leavers import DeactivateLeaver, deactivate_leaver
@@ -166,7 +166,7 @@ def test_what_a_leaver_approved_counts_no_more(world: World) -> None:
     world.clock.advance(minutes=1)
     assert leave(world, boss, leaver).approvals == 1
     with world.house.store.reading() as connection:
-        assert connection.execute(select(approval.c.expires_at)).scalar_one() == world.clock()
+        assert connection.execute(select(void.c.at)).scalar_one() == world.clock()
     with pytest.raises(ApprovalNeeded):
         world.do(EXPORT, asker, ExportUnmasked(reason="case 7"))
     # somebody who is still there can approve the same request instead

@@ -28,7 +28,7 @@ Asking = Callable[..., httpx.Response]
 OWN = {"/team", "/team/approvals", "/team/tasks", "/team/tasks/new"}
 """Pages of what is one's own, also for somebody without a role."""
 PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
-         "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries",
+         "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries", "/team/deployments",
          *sorted(OWN - {"/team"})]  # fmt: skip
 PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm",
           "approval-needed": "/team/approvals"}  # fmt: skip

@@ -101,6 +101,16 @@ class OtherWords(Conflict):
     message = "What you would approve now reads differently from what you were shown. Read it again."
 
 
+class NothingToConfirm(Conflict):
+    code = "nothing-to-confirm"
+    message = "This role does not lapse: its holder did not get another one, or it was confirmed already."
+
+
+class AlreadyPermitted(Conflict):
+    code = "already-permitted"
+    message = "This release is permitted in this environment already."
+
+
 class TaskEnded(Conflict):
     code = "task-ended"
     message = "This task has ended, or its time is up."

@@ -125,6 +125,20 @@ def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> Let
 
 
 LETTERS: tuple[LetterKind, ...] = (
+    _grant(
+        "access.mover_told", "You have a new role: the ones you held before lapse",
+        "{who} gave you {what}. The roles that you held before lapse after some days, unless an administrator confirms "
+        "that you still need them. If you do, ask one of them.\n\n{link}",
+    ),
+    _grant(
+        "access.mover_asked", "A colleague has a new role: confirm what they keep",
+        "{who} gave a colleague {what}. The roles that they held before lapse after some days. If they still need one "
+        "of them, confirm it here; otherwise there is nothing to do:\n\n{link}",
+    ),
+    _grant(
+        "access.role_confirmed", "You keep a role",
+        "an administrator confirmed that you keep {what}, although you have another one by now.\n\n{link}",
+    ),
     LetterKind("access.restored_alone", _restored_alone),
     _grant(
         "access.role_given", "You have a role of the team now",

@@ -26,7 +26,7 @@ ROLE_SUMMARIES = table(
 NEVER_LENT = frozenset(
     {
         "access.approve", "access.refuse_approval", "access.grant_task", "access.refuse_task", "access.grant_role",
-        "access.invite",
+        "access.invite", "access.confirm_role",
     }
 )  # fmt: skip
 

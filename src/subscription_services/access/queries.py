@@ -21,7 +21,9 @@ from .model import ServiceAccountState, grant, service_account, token
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A role that somebody holds or held; without `ends_at` it stands until it is ended."""
+    """A role that somebody holds or held; without `ends_at` it stands until it is ended.
+
+    Since `moved_at` its holder has another role, and this one lapses at `ends_at` unless it is confirmed."""
 
     id: str
     account: str
@@ -31,6 +33,7 @@ class Grant(msgspec.Struct, frozen=True):
     ends_at: datetime | None
     ended_at: datetime | None
     reason: str
+    moved_at: datetime | None = None
 
 
 class TeamPerson(msgspec.Struct, frozen=True):
@@ -131,7 +134,7 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
         reason = ""
     return Grant(
         id=row.id, account=row.account, role=Role(row.role), granted_by=row.granted_by, granted_at=row.granted_at,
-        ends_at=row.ends_at, ended_at=row.ended_at, reason=reason,
+        ends_at=row.ends_at, ended_at=row.ended_at, reason=reason, moved_at=row.moved_at,
     )  # fmt: skip
 
 

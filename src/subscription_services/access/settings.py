@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -40,6 +40,16 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=5, le=LONGEST_DAYS * 24 * 60),
         Says("The longest time for which a task may lend somebody operations."),
     ] = 480  # fmt: skip
+
+    mover_days: Annotated[
+        int, Meta(ge=1, le=90),
+        Says("Days after which a role lapses whose holder got another one, unless an administrator confirms it."),
+    ] = 14  # fmt: skip
+    deployments: Annotated[
+        Literal["any", "permitted"],
+        Says("Which releases start here: any, or only those that two people permitted (`subs deployments`). With any, "
+             "whoever can put files on the machine decides alone what runs; right for a sandbox, where files change."),
+    ] = "any"  # fmt: skip
 
 
 SETTINGS = Slice("access", AccessSettings)

@@ -84,13 +84,13 @@ def _find(name: str) -> Operation:
 
 
 def _sign_in(client: httpx.Client, email: str) -> str:
-    signed = _read(
+    signed = read(
         client.post("/api/identity.sign_in", json={"email": email, "password": getpass.getpass("Password: ")})
     )
     if signed["challenge"]:
         prompt = "Code: " if "code" in signed["ways"] else "Recovery code (passkeys work in a browser only): "
         code = {"challenge": signed["challenge"], "code": getpass.getpass(prompt)}
-        signed = _read(client.post("/api/identity.sign_in_code", json=code))
+        signed = read(client.post("/api/identity.sign_in_code", json=code))
     return str(signed["token"])
 
 
@@ -99,15 +99,16 @@ def send(client: httpx.Client, name: str, given: Mapping[str, str]) -> Any:
     operation = _find(name)
     path = f"/api/{operation.name}"
     if not operation.changes:
-        return _read(client.get(path, params=dict(given)))
+        return read(client.get(path, params=dict(given)))
     try:
         request = msgspec.convert(dict(given), operation.request, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"{operation.name}: {error}") from error
-    return _read(client.post(path, content=msgspec.json.encode(request), headers={"content-type": "application/json"}))
+    return read(client.post(path, content=msgspec.json.encode(request), headers={"content-type": "application/json"}))
 
 
-def _read(answer: httpx.Response) -> Any:
+def read(answer: httpx.Response) -> Any:
+    """What the service answered. Raises Refusal with its own words."""
     if answer.is_success:
         return answer.json()
     problem = answer.json()

@@ -3,6 +3,7 @@
 from subscription_services.kernel.operations import operations_of as _operations_of
 
 from . import approvals as _approvals
+from . import deployments as _deployments
 from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
@@ -20,6 +21,7 @@ OPERATIONS = (
     *_operations_of(_approvals),
     *_operations_of(_tasks),
     *_operations_of(_lost_keys),
+    *_operations_of(_deployments),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

@@ -12,8 +12,17 @@ from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access import accounts, catalogue, model, policy, queries
 from subscription_services.access.authority import HouseAuthority
-from subscription_services.access.errors import AlreadyBootstrapped, GrantEnded, NotATeamMember, RoleHeld
-from subscription_services.access.independence import eligible
+from subscription_services.access.errors import (
+    AlreadyBootstrapped,
+    GrantEnded,
+    NotATeamMember,
+    NothingToConfirm,
+    NotIndependent,
+    NotToOneself,
+    RoleHeld,
+)
+from subscription_services.access.independence import eligible, why_not
+from subscription_services.access.movers import moves
 from subscription_services.kernel import authorise
 from subscription_services.kernel.actors import Role, ServiceAccount, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
@@ -76,6 +85,11 @@ class GrantRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EndGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: Id
+    reason: Reason
+
+
+class ConfirmRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Id
     reason: Reason
 
@@ -152,6 +166,11 @@ def _as_they_stand(tx: ReadTransaction, ctx: Context, request: GrantRole) -> byt
     return msgspec.json.encode([request.account, queries.ended_of(tx, request.account), holds])
 
 
+def _holder(tx: ReadTransaction, ctx: Context, request: ConfirmRole) -> str:
+    """Raises NotFound."""
+    return str(queries.grant_row(tx, request.id).account)
+
+
 @operation(
     "access.grant_role", by=[Role.ADMINISTRATOR], needs=[recent_sign_in, approvals(1)],
     limits=[Limit(60, 3600, "actor")], subject=_receiver, concerns=_as_they_stand,
@@ -161,7 +180,30 @@ def grant_role(tx: Transaction, ctx: Context, request: GrantRole) -> Change[quer
     _end_lapsed(tx, ctx, request.account, request.role)
     made = _insert_grant(tx, ctx, request.account, request.role, request.reason, request.days)
     tx.outbox.add(SendLetter(letter="access.role_given", account=made.account, values={"grant": made.id}))
-    return _granted(made)
+    return _granted(made, moves(tx, ctx, made))
+
+
+@operation("access.confirm_role", by=[Role.ADMINISTRATOR], needs=[recent_sign_in], subject=_holder)
+def confirm_role(tx: Transaction, ctx: Context, request: ConfirmRole) -> Change[queries.Grant]:
+    """Confirm that somebody who got another role keeps this one. Nobody confirms their own."""
+    row = tx.connection.execute(select(model.grant).where(model.grant.c.id == request.id).with_for_update()).one()
+    before = queries.open_grant(tx, row)
+    if row.ended_at is not None or (row.ends_at is not None and row.ends_at <= ctx.now):
+        raise GrantEnded()
+    if row.moved_at is None:
+        raise NothingToConfirm()
+    (me,) = accounts.people(tx, [ctx.actor.id])
+    if me.id == row.account:
+        raise NotToOneself("Nobody confirms their own role. Ask another administrator.")
+    if objection := why_not(tx, row.account, me):
+        raise NotIndependent(objection)
+    kept = update(model.grant).where(model.grant.c.id == row.id)
+    tx.connection.execute(kept.values(ends_at=row.ends_before, ends_before=None, moved_at=None))
+    tx.outbox.add(SendLetter(letter="access.role_confirmed", account=row.account, values={"grant": row.id}))
+    after = msgspec.structs.replace(before, ends_at=row.ends_before, moved_at=None)
+    details = {"role": before.role.value, "account": before.account}
+    return Change(before, after, object=before.id, subject=before.account, details=details,
+                  personal={"reason": request.reason})  # fmt: skip
 
 
 @operation("access.end_grant", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])
@@ -222,8 +264,10 @@ def _insert_grant(
     return made
 
 
-def _granted(grant: queries.Grant) -> Change[queries.Grant]:
-    details = {"role": grant.role.value, "account": grant.account}
+def _granted(grant: queries.Grant, moved: list[str]) -> Change[queries.Grant]:
+    details: dict[str, Detail] = {"role": grant.role.value, "account": grant.account}
+    if moved:
+        details["lapse_unless_confirmed"] = moved
     return Change(None, grant, subject=grant.account, details=details)
 
 

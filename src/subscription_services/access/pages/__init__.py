@@ -9,6 +9,7 @@ from subscription_services.web.routes import Route, get
 
 from .approvals import approval_routes
 from .console import team_navigation
+from .deployments import deployment_routes
 from .find import find_routes
 from .log import log_routes
 from .log_exports import export_routes
@@ -27,6 +28,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *people_routes(),
         *service_account_routes(),
         *approval_routes(),
+        *deployment_routes(),
         *task_routes(),
         *log_routes(),
         *export_routes(data),

@@ -23,6 +23,7 @@ _LINKS = (
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
+    ("access.deployments", NavItem("Releases", "/team/deployments", "box", "/team/deployments")),
     ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
     ("access.audit_log", NavItem("Log", "/team/log", "list")),

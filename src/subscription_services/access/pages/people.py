@@ -15,6 +15,7 @@ from subscription_services.access.operations.people import (
     MyPermissions,
     People,
     Permissions,
+    confirm_role,
     end_grant,
     grant_role,
     invite,
@@ -54,6 +55,8 @@ LEFT = notices.declare(
     "access-left", "success", "Every session, role, program, token and link of this person has ended."
 )
 LEAVING = "leaving"
+CONFIRM = "confirm-"
+CONFIRMED = notices.declare("access-role-confirmed", "success", "The role stays.")
 
 
 async def show_people(call: Call) -> Response:
@@ -118,6 +121,14 @@ async def end_role(call: Call) -> Response:
     return await _person(call, {grant: done.form}, done.status) if done.form else call.go(_path(call.path("id")), ENDED)
 
 
+async def confirm(call: Call) -> Response:
+    grant = call.path("grant")
+    done = await call.submit(confirm_role, labels=LABELS, given={"id": grant})
+    if done.form is None:
+        return call.go(_path(call.path("id")), CONFIRMED)
+    return await _person(call, {f"{CONFIRM}{grant}": done.form}, done.status)
+
+
 async def deactivate(call: Call) -> Response:
     account = call.path("id")
     done = await call.submit(deactivate_leaver, labels=LABELS, given={"id": account})
@@ -133,6 +144,7 @@ def people_routes() -> tuple[Route, ...]:
         post("/team/people/{id}/roles", give_role, grant_role),
         post("/team/people/{id}/deactivate", deactivate, deactivate_leaver),
         post("/team/people/{id}/grants/{grant}/end", end_role, end_grant),
+        post("/team/people/{id}/grants/{grant}/confirm", confirm, confirm_role),
     )
 
 
@@ -157,12 +169,12 @@ async def _person(call: Call, forms: dict[str, FormState], status: int = 200) ->
     team: Team = await call.perform(people, People())
     person = _find(team, call.path("id"))
     held = {grant.role for grant in person.grants}
-    shown = {
-        key: _apart(forms.get(key, FormState()), key) for key in ("", LEAVING, *(grant.id for grant in person.grants))
-    }
+    keys = ["", LEAVING, *(f"{what}{grant.id}" for grant in person.grants for what in ("", CONFIRM))]
+    shown = {key: _apart(forms.get(key, FormState()), key) for key in keys}
     return call.render(
         "access/person.html", status, person=person, forms=shown, names=_names(team), summaries=ROLE_SUMMARIES,
         may_grant=grant_role.name in may and person.id != call.actor.id, may_end=end_grant.name in may,
+        may_confirm=confirm_role.name in may and person.id != call.actor.id, CONFIRM=CONFIRM,
         roles=[("", words("Choose a role")), *(choice for choice in ROLE_CHOICES if Role(choice[0]) not in held)],
         may_deactivate=deactivate_leaver.name in may and person.state != "closed", LEAVING=LEAVING,
         days=DAYS, open_grant=next((key for key in forms if key), ""), now=call.now,
