@@ -15,6 +15,7 @@ from rich.table import Table
 
 from subscription_services.commands import keys as key_commands
 from subscription_services.commands import roots as key_root_commands
+from subscription_services.commands.database import database_cli
 from subscription_services.commands.deployments import deployments_cli
 from subscription_services.commands.key_service import keys_cli
 from subscription_services.kernel.errors import DomainError
@@ -25,6 +26,7 @@ ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 cli.add_typer(ledger_cli, name="ledger")
 cli.add_typer(keys_cli, name="keys")
 cli.add_typer(deployments_cli, name="deployments")
+cli.add_typer(database_cli, name="database")
 key_commands.register(keys_cli)
 key_root_commands.register(keys_cli)
 out = Console(highlight=False)

@@ -22,7 +22,7 @@ from .actors import Actor, Role, ServiceAccount, Standing, Subscriber, TeamMembe
 from .context import Context
 from .errors import DomainError
 from .events import Detail
-from .ports import Keys
+from .ports import Keys, Writer
 from .transaction import ReadTransaction, Transaction
 
 T = TypeVar("T")
@@ -178,6 +178,7 @@ class Operation:
     summary: str
     module: str
     concerns: Concerns | None = None
+    writer: Writer = Writer.PERFORM
 
     @property
     def room(self) -> str:
@@ -208,12 +209,14 @@ def operation(
     idempotent: bool = True,
     audited: bool = True,
     concerns: Concerns | None = None,
+    writer: Writer = Writer.PERFORM,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Declare the function below as an operation. There is no default permission.
 
     `idempotent` says that a client may repeat it under an idempotency key (false only where the answer is a secret
     shown once). `audited=False` is for reads of what is public anyway; a change cannot switch it off. `concerns` gives
     the state of the rows that it is about, from the rows alone: once that changes, approvals have to be asked anew.
+    `writer` is who its transaction is to the database.
     """
 
     def declare(run: Callable[..., Any]) -> Operation:
@@ -226,6 +229,7 @@ def operation(
             subject=subject or _default_subject(by), prepare=prepare, idempotent=changes and idempotent,
             audited=audited, changes=changes, request=request, answer=_answer(hints["return"]), run=run,
             summary=(inspect.getdoc(run) or "").partition("\n")[0], module=run.__module__, concerns=concerns,
+            writer=writer,
         )  # fmt: skip
         _check(declared, subject)
         return declared

@@ -46,6 +46,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid, NotFound, Refusal
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Operation, Seen, operation
+from subscription_services.kernel.ports import Writer
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import joined, words
 from subscription_services.mail import SendLetter
@@ -123,8 +124,9 @@ def ask_approval(tx: Transaction, ctx: Context, request: AskApproval) -> Change[
 
 
 @operation(
-    "access.approve", by=DECIDERS, needs=[recent_sign_in], limits=[Limit(60, 3600, "actor")], subject=requester_of
-)
+    "access.approve", by=DECIDERS, needs=[recent_sign_in], limits=[Limit(60, 3600, "actor")], subject=requester_of,
+    writer=Writer.APPROVALS,
+)  # fmt: skip
 def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalRequest] | Declined:
     """Approve one exact request of somebody else, as it was shown, with one's own signature."""
     row = _open(tx, ctx, request.id)
