@@ -16,6 +16,7 @@ from subscription_services.ledger import queries as ledger
 
 from .approval_model import End, Way, approval
 from .approval_model import request as asked
+from .duties import lacking
 from .settings import LONG_ENOUGH, in_force
 from .task_model import task
 
@@ -53,6 +54,8 @@ async def _tasks_end(doors: Doors) -> Finding:
 
 async def _several_agreed(doors: Doors) -> Finding:
     kernel = doors.kernel
+    if forgotten := lacking(kernel.registry):
+        return Finding(Verdict.BROKEN, "Something that takes several people asks nobody.", {"operation": forgotten[0]})
     if not doors.settings.of(HouseSettings).sandbox and in_force().alone_seconds < LONG_ENOUGH:
         says = "Where there is nobody to ask, what takes several people waits too short for anybody to stop it."
         return Finding(Verdict.BROKEN, says, {"seconds": in_force().alone_seconds})
