@@ -139,9 +139,9 @@ def bootstrap(
         if others
         else "The first administrator is made. Open this link within its hour to set a password and second factor:"
     )
-    print(*links, sep="\n")
     if not others:
-        out.print("There is only one: what takes two people will wait a day each time, and everybody is told.")
+        out.print("(You named only one: what takes two people will wait a day each time, and everybody is told.)")
+    print(*links, sep="\n")
 
 
 @cli.command()

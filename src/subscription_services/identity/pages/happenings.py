@@ -74,6 +74,7 @@ WORDS = table({
     "mail.record_not_needed": "Letter no longer needed", "mail.retry": "Letter tried again",
     "access.my_permissions": "Looked at own permissions",
     "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
+    "access.confirm_role": "Role confirmed",
 })  # fmt: skip
 # looks at one's own pages: worth knowing that they happened, not worth a line each
 LOOKS = frozenset(
