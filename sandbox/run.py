@@ -54,6 +54,8 @@ def main() -> int:
         frames = _first_line(children[-1]).rpartition(" ")[2]
         environment |= {
             "SUBS_SANDBOX": "true",
+            # somebody who tries it alone should not have to wait a day; the pages say what that means
+            "SUBS_ACCESS_ALONE_SECONDS": environment.get("SUBS_ACCESS_ALONE_SECONDS", "60"),
             "SUBS_MAIL_HOST": smtp.rpartition(":")[0],
             "SUBS_MAIL_PORT": smtp.rpartition(":")[2],
             "SUBS_MAILBOX_URL": mailbox_url,
@@ -66,7 +68,10 @@ def main() -> int:
         config = _write_config(beside / "subs.toml", environment)
         print(f"Sandbox: no real money moves. Letters are read at {mailbox_url}", flush=True)
         print(f"Operators, in another terminal: export SUBS_CONFIG={config}", flush=True)
-        print("then, once: .venv/bin/subs bootstrap you@example.org 'Your Name'", flush=True)
+        print(
+            "then, once: .venv/bin/subs bootstrap you@example.org 'Your Name' --and 'Other Name <other@example.org>'",
+            flush=True,
+        )
         service = subprocess.Popen([sys.executable, "-m", "subscription_services.cli", "run"], env=environment)
         for signal_name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_name, lambda number, frame: service.send_signal(signal.SIGTERM))

@@ -272,6 +272,19 @@ def check_store(store: Store, house: HouseSettings, ledger: LedgerSettings) -> N
         retention.check_period(connection, ledger.retention_days)
 
 
+def check_may_start(settings: Settings) -> None:
+    """Raises StartError where only permitted releases start and nobody permitted this one. Before anything migrates."""
+    if settings.of(access.AccessSettings).deployments == "any":
+        return
+    house = build(settings, fresh=True)
+    try:
+        with house.store.reading() as connection:
+            keys = house.ring.for_caller("access")
+            access.check_may_start(connection, keys, settings.of(HouseSettings).public_name)
+    finally:
+        house.close()
+
+
 def prepare(settings: Settings, *, clock: Clock = system_clock) -> str:
     """Bring a new or older installation to this program's state. Returns the schema's revision."""
     house = build(settings, clock=clock, fresh=True)

@@ -15,6 +15,8 @@ from rich.table import Table
 
 from subscription_services.commands import keys as key_commands
 from subscription_services.commands import roots as key_root_commands
+from subscription_services.commands.database import database_cli
+from subscription_services.commands.deployments import deployments_cli
 from subscription_services.commands.key_service import keys_cli
 from subscription_services.kernel.errors import DomainError
 from subscription_services.kernel.settings import HouseSettings, entries
@@ -23,6 +25,8 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Subscription
 ledger_cli = typer.Typer(no_args_is_help=True, help="The tamper-evident log.")
 cli.add_typer(ledger_cli, name="ledger")
 cli.add_typer(keys_cli, name="keys")
+cli.add_typer(deployments_cli, name="deployments")
+cli.add_typer(database_cli, name="database")
 key_commands.register(keys_cli)
 key_root_commands.register(keys_cli)
 out = Console(highlight=False)
@@ -115,13 +119,29 @@ def document(check: Annotated[bool, typer.Option(help="Only say whether the file
 
 
 @cli.command()
-def bootstrap(email: str, name: str) -> None:
-    """Make the first administrator and print the enrolment link. Works once ever."""
+def bootstrap(
+    email: str, name: str,
+    others: Annotated[
+        list[str] | None, typer.Option("--and", help="Another one, as 'Name <address>'. May be repeated.")
+    ] = None,
+) -> None:  # fmt: skip
+    """Make the first administrators and print their enrolment links. Works once ever.
+
+    Name two or more people where you can. Giving roles, destroying keys, exports opened, restores and deployments take
+    two: whoever does it, and somebody else whom they did not invite or appoint. Somebody alone waits a day for each
+    such step, and everybody is told. Everybody named here can approve for the others from the first day.
+    """
     from subscription_services.commands import people
 
-    link = people.bootstrap(os.environ, email, name)
-    out.print("The first administrator is made. Open this link within its hour to set a password and second factor:")
-    print(link)
+    links = people.bootstrap(os.environ, [(email, name), *(people.mailbox(item) for item in others or [])])
+    out.print(
+        "The first administrators are made. Each opens their link within its hour to set a password and second factor:"
+        if others
+        else "The first administrator is made. Open this link within its hour to set a password and second factor:"
+    )
+    if not others:
+        out.print("(You named only one: what takes two people will wait a day each time, and everybody is told.)")
+    print(*links, sep="\n")
 
 
 @cli.command()

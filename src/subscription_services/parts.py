@@ -33,7 +33,9 @@ def keep_keys() -> None:
 
 def serve() -> None:
     """HTTPS: granian with as many workers as the settings say; each opens the house for itself."""
-    house = app.read_settings(os.environ).of(HouseSettings)
+    settings = app.read_settings(os.environ)
+    app.check_may_start(settings)
+    house = settings.of(HouseSettings)
     files = app.certificate(house)
     listening = Listening(house.host, house.https_port, files.certificate, files.key)
     Granian(
@@ -57,7 +59,9 @@ def redirecting() -> ASGIApp:
 
 def work() -> None:
     """Jobs, schedules and the sequencer of the log."""
-    house = app.build(app.read_settings(os.environ))
+    settings = app.read_settings(os.environ)
+    app.check_may_start(settings)
+    house = app.build(settings)
 
     async def until_told() -> None:
         stop = asyncio.Event()

@@ -66,6 +66,7 @@ class Supervisor:
                 self._keys.wait_until_ready(self._alive)
             if not self._stopping:
                 self._inner = self._keys.settings_for(self._environment) if self._keys else self._settings
+                app.check_may_start(self._inner)
                 app.prepare(self._inner)
                 self._record_start()
             for name in () if self._stopping else DOORS:

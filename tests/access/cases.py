@@ -15,6 +15,7 @@ from subscription_services.access.operations.approvals import (
     RefuseApproval,
 )
 from subscription_services.access.operations.canary import CloseCanary, MyToken, OpenCanary
+from subscription_services.access.operations.deployments import EndDeployment, ListDeployments, PermitDeployment
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
@@ -25,9 +26,12 @@ from subscription_services.access.operations.log_exports import (
     RecordPart,
     export_log_unmasked,
 )
+from subscription_services.access.operations.lost_keys import AgreeToRestore, RestoreLostKeys
 from subscription_services.access.operations.people import (
     Bootstrap,
+    ConfirmRole,
     EndGrant,
+    FirstPerson,
     GrantRole,
     Invite,
     MyPermissions,
@@ -66,8 +70,13 @@ def _boss(world: World) -> TeamMember:
 
 def _grant(world: World) -> str:
     """A grant that can be ended."""
-    grant = world.do("access.grant_role", _boss(world), GrantRole(world.team().id, Role.SUPPORT, "helps"))
-    return str(grant.id)
+    return str(approving.give_role(world, _boss(world), world.team().id, Role.SUPPORT).id)
+
+
+def _granting(world: World) -> Act:
+    boss, request = _boss(world), GrantRole(world.team().id, Role.BILLING, "invoices")
+    approving.approved(world, boss, "access.grant_role", request)
+    return boss, request
 
 
 def _program(world: World) -> str:
@@ -193,15 +202,68 @@ def _made_rule(world: World) -> str:
     return str(world.do("access.make_task_rule", *_rule(world)).id)
 
 
-FIRST = Bootstrap("first@example.org", "First Person")
-INVITE = Invite("new@example.org", "New Person", Role.SUPPORT, "helps subscribers")
+FIRST = Bootstrap([FirstPerson("first@example.org", "First Person")])
+INVITE = Invite("new@example.org", "New Person")
+
+DIGEST = "ab" * 32
+
+
+def _agreed(world: World) -> Act:
+    first, second = world.team(Role.OPERATIONS), world.team(Role.SECURITY)
+    world.do("access.agree_to_restore", second, AgreeToRestore(DIGEST, first.id))
+    return first, RestoreLostKeys(DIGEST, world.clock(), second.id)
+
+
+def _alone_beside_others(world: World) -> Act:
+    world.team(Role.SECURITY)
+    return world.team(Role.OPERATIONS), RestoreLostKeys(DIGEST, world.clock())
+
+
+RELEASE = PermitDeployment("ab" * 32, "1.2.0", "example.org")
+
+
+def _permitting(world: World) -> Act:
+    who = world.team(Role.OPERATIONS)
+    approving.approved(world, who, "access.permit_deployment", RELEASE)
+    return who, RELEASE
+
+
+def _permit(world: World) -> EndDeployment:
+    return EndDeployment(str(world.do("access.permit_deployment", *_permitting(world)).id))
+
+
+def _moved(world: World) -> ConfirmRole:
+    """A role that lapses since its holder has another one."""
+    boss, member = _boss(world), world.team()
+    old = approving.give_role(world, boss, member.id, Role.SUPPORT)
+    approving.give_role(world, boss, member.id, Role.BILLING)
+    return ConfirmRole(old.id, "does both")
+
 
 CASES = [
+    Case("access.permit_deployment", _permitting, lambda w: (w.team(Role.OPERATIONS), RELEASE)),
+    Case(
+        "access.end_deployment",
+        lambda w: (w.team(Role.SECURITY), _permit(w)),
+        lambda w: (w.team(Role.SUPPORT), _permit(w)),
+    ),
+    Case(
+        "access.deployments",
+        lambda w: (w.team(Role.AUDITOR), ListDeployments()),
+        lambda w: (w.team(Role.SUPPORT), ListDeployments()),
+    ),
+    Case("access.confirm_role", lambda w: (_boss(w), _moved(w)), lambda w: (w.team(Role.SECURITY), _moved(w))),
+    Case(
+        "access.agree_to_restore",
+        lambda w: (w.team(Role.SECURITY), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),
+        lambda w: (w.team(Role.AUDITOR), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),
+    ),
+    Case("access.restore_lost_keys", _agreed, _alone_beside_others),
     Case("access.bootstrap", lambda w: (w.system("cli"), FIRST), lambda w: (_boss(w), FIRST)),
     Case("access.invite", lambda w: (_boss(w), INVITE), lambda w: (w.team(Role.SECURITY), INVITE)),
     Case(
         "access.grant_role",
-        lambda w: (_boss(w), GrantRole(w.team().id, Role.BILLING, "invoices")),
+        _granting,
         lambda w: (w.team(Role.SUPPORT), GrantRole(w.team().id, Role.BILLING, "invoices")),
     ),
     Case(

@@ -11,12 +11,14 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
 from subscription_services.access import claims_of
 from subscription_services.identity.sessions import open_session
+from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Role, ServiceAccount, System, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.needs import ApprovalsNeeded, OpenTask, approvals
 from subscription_services.kernel.operations import Change, Prepared, Seen, operation
 from subscription_services.kernel.personal import ColleagueEmail
 from subscription_services.kernel.transaction import BoundOutbox, Reading, ReadTransaction, Transaction
+from subscription_services.mail import SendLetter
 from subscription_services.testing import World
 from subscription_services.testing.people import sign_up_team_member
 
@@ -125,6 +127,14 @@ def runs(world: World) -> int:
     """How often something was released."""
     with world.house.store.reading() as connection:
         return len(connection.execute(select(run)).all())
+
+
+def letters(house: World, name: str) -> list[SendLetter]:
+    """The letters of this name that wait to be sent, or were."""
+    with house.house.store.reading() as connection:
+        rows = connection.execute(job.select().where(job.c.kind == "mail.send")).all()
+    found = [msgspec.json.decode(row.payload, type=SendLetter) for row in rows]
+    return [item for item in found if item.letter == name]
 
 
 def with_tasks(world: World, member: TeamMember) -> TeamMember:

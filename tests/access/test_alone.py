@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
 from subscription_services.access.approval_model import Way
 from subscription_services.access.letters import LETTERS
 from subscription_services.access.operations.approvals import SECURITY_CONTACT, OneRequest, RefuseApproval
-from subscription_services.access.operations.people import Invite
-from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded
-from subscription_services.mail import SendLetter, SiteFacts
+from subscription_services.mail import SiteFacts
 from subscription_services.testing import World
-from subscription_services.testing.approving import approve, ask
+from subscription_services.testing.approving import approve, ask, invited
 
-from .granting import Release, runs, signed_in_again
+from .granting import Release, letters, runs, signed_in_again
 
 NAME = "access.test_release"
-
-
-def letters(house: World, name: str) -> list[SendLetter]:
-    with house.house.store.reading() as connection:
-        rows = connection.execute(job.select().where(job.c.kind == "mail.send")).all()
-    found = [msgspec.json.decode(row.payload, type=SendLetter) for row in rows]
-    return [item for item in found if item.letter == name]
 
 
 def later(house: World, member: TeamMember, hours: float) -> TeamMember:
@@ -76,7 +66,7 @@ def test_it_ends_as_soon_as_somebody_else_can_approve(house: World) -> None:
 
 def test_somebody_whom_one_invited_oneself_is_nobody_else(house: World) -> None:
     boss = house.team(Role.ADMINISTRATOR)
-    house.do("access.invite", boss, Invite("new@example.org", "New Person", Role.SECURITY, "helps"))
+    invited(house, boss, "new@example.org", Role.SECURITY)
     assert ask(house, boss, NAME, Release(1)).way is Way.ALONE
 
 

@@ -28,7 +28,7 @@ from subscription_services.access.operations.approvals import (
     OneRequest,
     RefuseApproval,
 )
-from subscription_services.access.operations.people import EndGrant, GrantRole, Invite
+from subscription_services.access.operations.people import EndGrant
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
 from subscription_services.approving import PasskeySignatures
 from subscription_services.identity.errors import PasskeyCopied, WrongPasskey
@@ -202,9 +202,9 @@ def test_the_requester_does_not_approve_under_any_name(house: World) -> None:
 
 def test_whom_the_requester_appointed_does_not_approve_although_the_grant_ended(house: World) -> None:
     asker, chosen, other = house.team(Role.ADMINISTRATOR), house.team(), house.team(Role.SECURITY)
-    grant = house.do("access.grant_role", asker, GrantRole(chosen.id, Role.SECURITY, "helps"))
+    grant = approving.give_role(house, asker, chosen.id, Role.SECURITY)
     house.do("access.end_grant", other_administrator(house), EndGrant(grant.id, "moved"))
-    house.do("access.grant_role", other_administrator(house), GrantRole(chosen.id, Role.SECURITY, "helps again"))
+    approving.give_role(house, other_administrator(house), chosen.id, Role.SECURITY)
     made = asked_by(house, asker)
     with pytest.raises(NotIndependent, match="invited you or gave you"):
         approve(house, replace(chosen, roles=frozenset({Role.SECURITY})), made.id)
@@ -263,7 +263,7 @@ def test_a_program_is_the_hand_of_its_owner_and_maker(house: World) -> None:
 
 def test_an_approver_who_lost_the_role_no_longer_counts(house: World) -> None:
     asker, other = house.team(Role.SECURITY), house.team()
-    grant = house.do("access.grant_role", other_administrator(house), GrantRole(other.id, Role.SECURITY, "helps"))
+    grant = approving.give_role(house, other_administrator(house), other.id, Role.SECURITY)
     made = asked_by(house, asker)
     approve(house, replace(other, roles=frozenset({Role.SECURITY})), made.id)
     house.do("access.end_grant", other_administrator(house), EndGrant(grant.id, "left"))
@@ -365,14 +365,14 @@ def test_those_who_can_decide_are_written_to_at_once_and_who_asked_afterwards(ho
     from subscription_services.jobs.model import job
 
     asker, other = house.team(Role.SECURITY), house.team(Role.ADMINISTRATOR)
-    house.do("access.invite", other_administrator(house), Invite("new@example.org", "New", Role.SECURITY, "helps"))
+    approving.invited(house, other_administrator(house), "new@example.org", Role.SECURITY)
     house.team(Role.BILLING)
     made = asked_by(house, asker)
 
     def letters(name: str) -> set[str]:
         with house.house.store.reading() as connection:
             rows = connection.execute(job.select()).all()
-        return {account_in(row.payload) for row in rows if name in str(row.payload)}
+        return {account_in(row.payload) for row in rows if name in str(row.payload) and made.id in str(row.payload)}
 
     assert other.id in letters("access.approval_asked")
     assert asker.id not in letters("access.approval_asked")

@@ -11,17 +11,16 @@ from sqlalchemy import event, update
 from subscription_services.access import HouseAuthority, model, roles_of
 from subscription_services.access.operations.people import (
     EndGrant,
-    GrantRole,
     MyPermissions,
     People,
     end_grant,
-    grant_role,
     my_permissions,
     people,
 )
 from subscription_services.kernel.actors import Actor, Anonymous, Role, Standing, Subscriber, System, TeamMember
 from subscription_services.kernel.errors import NotSignedIn, Refusal
 from subscription_services.testing import World
+from subscription_services.testing.approving import give_role
 
 
 def standing(world: World, actor: Actor) -> Standing:
@@ -70,7 +69,7 @@ def test_a_role_holds_until_it_is_ended_in_every_open_session(world: World) -> N
 
 def test_a_role_for_some_days_ends_by_itself(world: World) -> None:
     boss, member = world.team(Role.ADMINISTRATOR), world.team()
-    world.do(grant_role, boss, GrantRole(member.id, Role.AUDITOR, "a look", days=1))
+    give_role(world, boss, member.id, Role.AUDITOR, days=1)
     with world.house.store.reading() as connection:
         now = world.clock()
         assert roles_of(connection, member.id, now) == {Role.AUDITOR}

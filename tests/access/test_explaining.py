@@ -20,7 +20,7 @@ from subscription_services.access.authority import powers_of
 from subscription_services.access.explanations import WhatCan, WhoCan
 from subscription_services.access.history import history_of
 from subscription_services.access.operations.explaining import AskWhatCan, AskWhoCan
-from subscription_services.access.operations.people import EndGrant, GrantRole
+from subscription_services.access.operations.people import EndGrant
 from subscription_services.access.operations.role_limits import NarrowRole, WidenRole
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken, RevokeToken
 from subscription_services.access.operations.tasks import AskTask, OneTask
@@ -33,7 +33,7 @@ from subscription_services.kernel.errors import Conflict, Invalid, NotFound, Not
 from subscription_services.kernel.operations import Change, Operation, Public, Seen, SystemOnly, operation
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.testing import World
-from subscription_services.testing.approving import approved
+from subscription_services.testing.approving import approved, give_role
 from subscription_services.testing.people import sign_in_subscriber
 
 from .granting import OPERATIONS, furnish, people_with, signed_in_again, with_tasks
@@ -175,7 +175,7 @@ def step(stage: Stage, dice: Random) -> None:
         ):
             case "grant":
                 days = dice.choice([None, 1])
-                world.do("access.grant_role", boss, GrantRole(member.id, role, "a case", days))
+                give_role(world, boss, member.id, role, "a case", days)
             case "end":
                 found: WhatCan = world.do("access.what_can", boss, AskWhatCan(member.id))
                 held = [reason.id for reason in found.reasons if reason.by is By.ROLE]
@@ -219,7 +219,7 @@ def renew(stage: Stage) -> None:
 
 def test_each_reason_says_who_when_why_until_when_and_where_the_log_has_it(house: World) -> None:
     boss, member = house.team(Role.ADMINISTRATOR), house.team()
-    grant = house.do("access.grant_role", boss, GrantRole(member.id, Role.SUPPORT, "helps subscribers", 7))
+    grant = give_role(house, boss, member.id, Role.SUPPORT, "helps subscribers", 7)
     asked = house.do(
         "access.ask_task", member, AskTask("Case 7", About.SUBSCRIBER, f"acc_{'0' * 32}", Role.BILLING, 60)
     )
@@ -275,7 +275,7 @@ def test_the_past_is_answered_by_the_times_of_what_was_granted(house: World) -> 
     boss, member = house.team(Role.ADMINISTRATOR), house.team()
     before = house.clock()
     house.clock.advance(minutes=1)
-    grant = house.do("access.grant_role", boss, GrantRole(member.id, Role.BILLING, "a case"))
+    grant = give_role(house, boss, member.id, Role.BILLING, "a case")
     held = house.clock()
     house.clock.advance(minutes=1)
     house.do("access.end_grant", boss, EndGrant(grant.id, "no more"))

@@ -18,7 +18,7 @@ from subscription_services.access.explanations import WhatCan
 from subscription_services.access.foresight import Foresight
 from subscription_services.access.operations.explaining import AskWhatCan
 from subscription_services.access.operations.foresight import Foresee, RoleLoses, TokenLoses
-from subscription_services.access.operations.people import EndGrant, GrantRole, People
+from subscription_services.access.operations.people import EndGrant, People
 from subscription_services.access.operations.role_limits import NarrowRole, ResetLimits
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
 from subscription_services.access.operations.tasks import AskTask, OneTask
@@ -28,7 +28,7 @@ from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.authorise import By
 from subscription_services.kernel.errors import NotFound, Refusal
 from subscription_services.testing import World
-from subscription_services.testing.approving import approved
+from subscription_services.testing.approving import approved, give_role
 
 from .granting import OPERATIONS, furnish, with_tasks
 from .granting import About as Person
@@ -119,14 +119,14 @@ def test_what_is_left_by_another_way_is_said_and_what_nobody_used(house: World) 
 def test_each_use_is_held_against_what_was_held_at_its_time(house: World) -> None:
     """A role that was given up long ago, or that came later, has nothing to do with a use."""
     boss, watcher, clerk = house.team(Role.ADMINISTRATOR), house.team(Role.SECURITY), house.team(Role.OPERATIONS)
-    held = house.do("access.grant_role", boss, GrantRole(clerk.id, Role.BILLING, "a case"))
+    held = give_role(house, boss, clerk.id, Role.BILLING, "a case")
     house.do("access.test_look", with_tasks(house, clerk), Person("acc_x"))
     house.clock.advance(minutes=1)
     house.do("access.end_grant", boss, EndGrant(held.id, "over"))
     watched = Foresee([], [RoleLoses(Role.BILLING, ["access.test_look"])], days=1)
     assert [row.refused for row in house.do("access.foresee", watcher, watched).rows] == [1]
     assert [row.refused for row in house.do("access.foresee", watcher, Foresee([held.id], days=1)).rows] == [1]
-    other = house.do("access.grant_role", boss, GrantRole(clerk.id, Role.BILLING, "again"))
+    other = give_role(house, boss, clerk.id, Role.BILLING, "again")
     assert house.do("access.foresee", watcher, Foresee([other.id], days=1)).rows == []
 
 

@@ -49,7 +49,7 @@ from subscription_services.kernel.errors import (
 )
 from subscription_services.ledger.ocsf import Product, record
 from subscription_services.testing import World
-from subscription_services.testing.approving import approved
+from subscription_services.testing.approving import approved, give_role
 
 from .granting import About as Person
 from .granting import Release, runs, signed_in_again, with_tasks
@@ -251,7 +251,7 @@ def test_the_review_is_closed_by_somebody_independent_with_findings(house: World
 
 def test_nobody_reviews_who_was_appointed_by_them(house: World) -> None:
     boss, chosen = house.team(Role.ADMINISTRATOR), house.team()
-    house.do("access.grant_role", boss, GrantRole(chosen.id, Role.SECURITY, "helps"))
+    give_role(house, boss, chosen.id, Role.SECURITY, "helps")
     made, _ = broken(house, boss)
     house.do("access.close_task", boss, OneTask(made.task.id))
     with pytest.raises(NotIndependent, match="gave you a role"):

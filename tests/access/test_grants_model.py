@@ -18,13 +18,12 @@ from msgspec.structs import replace
 from sqlalchemy import insert, update
 
 from subscription_services.access.operations.approvals import Approve, OneRequest, RefuseApproval
-from subscription_services.access.operations.people import GrantRole
 from subscription_services.access.operations.tasks import AskTask, EndTask, OneTask
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.errors import DomainError
 from subscription_services.testing import World, approving
-from subscription_services.testing.approving import ask
+from subscription_services.testing.approving import ask, give_role
 
 from .granting import OPERATIONS, Release, furnish, people_with, signed_in_again, thing, with_tasks
 from .granting import About as Person
@@ -131,7 +130,7 @@ def stage(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             name: people_with(world, "ann+more@example.org" if name == "alias" else f"{name}@example.org", *roles)
             for name, roles in ROLES.items()
         }
-        world.do("access.grant_role", people["boss"], GrantRole(people["bob"].id, Role.OPERATIONS, "helps"))
+        give_role(world, people["boss"], people["bob"].id, Role.OPERATIONS)
         yield Stage(world, people)
 
 

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import select
 
 from subscription_services.access import Presented, elevations_of, model, service_account_of
-from subscription_services.access.approval_model import approval
+from subscription_services.access.approval_model import void
 from subscription_services.access.errors import AlreadyLeft, LastAdministrator, NotATeamMember, RequestEnded
 from subscription_services.access.operations.approvals import OneRequest
 from subscription_services.access.operations.leavers import DeactivateLeaver, deactivate_leaver
 from subscription_services.access.operations.log_exports import ExportUnmasked
 from subscription_services.access.operations.log_exports import export_log_unmasked as EXPORT
-from subscription_services.access.operations.people import GrantRole, Invite, MyPermissions, People
+from subscription_services.access.operations.people import Invite, MyPermissions, People
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
 from subscription_services.access.operations.tasks import AskTask, OneTask
 from subscription_services.access.tasks import About, State
@@ -43,6 +43,7 @@ from subscription_services.kernel.operations import Change, Prepared, operation
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.transaction import Reading, Transaction
 from subscription_services.testing import World, approving
+from subscription_services.testing.approving import give_role
 from subscription_services.testing.people import PASSWORD
 
 STRANGER = Anonymous()
@@ -63,7 +64,7 @@ def email(world: World, account: str, boss: TeamMember) -> str:
 
 def test_a_leaver_loses_everything_at_once(world: World) -> None:
     boss, leaver, colleague = world.team(Role.ADMINISTRATOR), world.team(Role.ADMINISTRATOR), world.team(Role.SUPPORT)
-    world.do("access.grant_role", boss, GrantRole(leaver.id, Role.SECURITY, "on call"))
+    give_role(world, boss, leaver.id, Role.SECURITY)
     owned = world.do("access.create_service_account", boss, CreateServiceAccount("Owned", leaver.id))
     other = world.do("access.create_service_account", boss, CreateServiceAccount("Other", boss.id))
     scopes = ["access.audit_log"]
@@ -110,7 +111,7 @@ def test_a_leaver_loses_everything_at_once(world: World) -> None:
 
 def test_an_invitation_that_waits_ends_and_the_address_can_be_invited_anew(world: World) -> None:
     boss = world.team(Role.ADMINISTRATOR)
-    invitation = Invite("new@example.org", "New Person", Role.SUPPORT, "helps")
+    invitation = Invite("new@example.org", "New Person")
     account = world.do("access.invite", boss, invitation).account
     waiting = link(world, account, Purpose.ENROL)
     world.do(deactivate_leaver, boss, DeactivateLeaver(account, WHY))
@@ -122,7 +123,7 @@ def test_an_invitation_that_waits_ends_and_the_address_can_be_invited_anew(world
 def test_the_last_administrator_stays(world: World) -> None:
     boss = world.team(Role.ADMINISTRATOR)
     deputy = world.team()
-    world.do("access.grant_role", boss, GrantRole(deputy.id, Role.ADMINISTRATOR, "holiday", days=7))
+    give_role(world, boss, deputy.id, Role.ADMINISTRATOR, days=7)
     with pytest.raises(LastAdministrator):
         leave(world, boss, boss)
     assert world.do("access.people", boss, People()).people
@@ -165,7 +166,7 @@ def test_what_a_leaver_approved_counts_no_more(world: World) -> None:
     world.clock.advance(minutes=1)
     assert leave(world, boss, leaver).approvals == 1
     with world.house.store.reading() as connection:
-        assert connection.execute(select(approval.c.expires_at)).scalar_one() == world.clock()
+        assert connection.execute(select(void.c.at)).scalar_one() == world.clock()
     with pytest.raises(ApprovalNeeded):
         world.do(EXPORT, asker, ExportUnmasked(reason="case 7"))
     # somebody who is still there can approve the same request instead

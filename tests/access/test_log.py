@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from subscription_services.access.operations.log import LogPage, SearchLog, audit_log
-from subscription_services.access.operations.people import GrantRole, People, grant_role, people
+from subscription_services.access.operations.people import GrantRole, People, people
 from subscription_services.identity.operations.sign_in import SignIn
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.context import Origin
@@ -15,6 +15,7 @@ from subscription_services.kernel.errors import DomainError, Invalid, Refusal
 from subscription_services.kernel.events import Outcome
 from subscription_services.kernel.probing import ADDRESS
 from subscription_services.testing import World
+from subscription_services.testing.approving import approved
 
 
 @pytest.fixture
@@ -30,7 +31,9 @@ def search(world: World, who: TeamMember, **wanted: object) -> LogPage:
 
 def test_it_finds_by_each_field(world: World, auditor: TeamMember) -> None:
     boss, member = world.team(Role.ADMINISTRATOR), world.team()
-    grant = world.do(grant_role, boss, GrantRole(member.id, Role.SUPPORT, "helps"), correlation_id="req_1")
+    request = GrantRole(member.id, Role.SUPPORT, "helps")
+    approved(world, boss, "access.grant_role", request)
+    grant = world.do("access.grant_role", boss, request, correlation_id="req_1")
     with pytest.raises(Refusal):
         world.do(people, member, People())
     by = {

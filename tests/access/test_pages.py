@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import html
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from subscription_services.kernel.context import Origin
 from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger.sequencer import sequence
 from subscription_services.testing import World
+from subscription_services.testing.approving import approve
 from subscription_services.web.call import Navigation, Site, Visitor
 from subscription_services.web.page import Person
 from subscription_services.web.pages import toolkit_routes
@@ -27,9 +29,10 @@ OWN = {"/team", "/team/approvals", "/team/tasks", "/team/tasks/new", "/team/powe
 """Pages of what is one's own, also for somebody without a role."""
 PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
          "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries", "/team/operations",
-         "/team/operations/access.people", "/team/unused",
+         "/team/operations/access.people", "/team/unused", "/team/deployments",
          *sorted(OWN - {"/team"})]  # fmt: skip
-PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm"}
+PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm",
+          "approval-needed": "/team/approvals"}  # fmt: skip
 
 
 @pytest.fixture
@@ -101,11 +104,51 @@ def test_an_invitation_by_form(world: World, ask: Asking) -> None:
     assert ask(world.team(Role.AUDITOR), "/team/people/invite", **fields).status_code == 403
 
 
+def test_an_invitation_asks_for_the_role_too(world: World, ask: Asking) -> None:
+    boss, other = world.team(Role.ADMINISTRATOR), world.team(Role.ADMINISTRATOR)
+    fields = {"name": "New Person", "email": "new@example.org", "role": "support"}
+    wrong = ask(boss, "/team/people/invite", **fields, reason="")
+    assert wrong.status_code == 422
+    assert "Enter a reason" in wrong.text
+    assert 'value="new@example.org"' in wrong.text
+    request = ask(boss, "/team/people/invite", **fields, reason="helps subscribers").headers["location"]
+    assert request.startswith("/team/approvals/apq_")
+    assert "New Person (acc_" in ask(other, request).text
+    approve(world, other, request.rpartition("/")[2])
+    assert ask(boss, f"{request}/carry-out", idempotency_key="k").status_code == 303
+    assert "Support" in ask(boss, "/team/people").text
+
+
+def test_a_single_administrator_is_told_what_that_means(world: World, ask: Asking) -> None:
+    boss = world.team(Role.ADMINISTRATOR)
+    world.team(Role.SECURITY)
+    for path in ("/team", "/team/people"):
+        assert "nobody else who could approve" in ask(boss, path).text
+    fields = {"name": "New Person", "email": "new@example.org", "role": "support", "reason": "helps"}
+    request = ask(boss, "/team/people/invite", **fields).headers["location"]
+    page = ask(boss, request).text
+    assert "So it waits instead" in page
+    assert "seconds only" not in page
+    world.team(Role.ADMINISTRATOR)
+    for path in ("/team", "/team/people"):
+        assert "nobody else who could approve" not in ask(boss, path).text
+
+
 def test_a_role_is_given_and_ended_by_form(world: World, ask: Asking) -> None:
     boss, member = world.team(Role.ADMINISTRATOR), world.team()
     page = f"/team/people/{member.id}"
     assert ask(boss, f"{page}/roles", role="", reason="helps").status_code == 422
-    assert ask(boss, f"{page}/roles", role="support", reason="helps", days="7").status_code == 303
+    fields = {"role": "support", "reason": "helps", "days": "7"}
+    asked = ask(boss, f"{page}/roles", **fields)
+    assert asked.status_code == 403
+    assert "This needs approval" in asked.text
+    other = world.team(Role.ADMINISTRATOR)
+    arguments = html.unescape(re.findall(r'name="arguments" value="([^"]+)"', asked.text)[0])
+    asked = ask(boss, "/team/approvals", operation="access.grant_role", arguments=arguments, reason="helps")
+    request = asked.headers["location"]
+    assert member.id in ask(other, request).text
+    approve(world, other, request.rpartition("/")[2])
+    assert ask(boss, f"{request}/carry-out", **{"": ""}).status_code == 303
     found = re.search(rf'action="({page}/grants/grt_[0-9a-f]+/end)"', ask(boss, page).text)
     assert found is not None
     assert ask(boss, found.group(1), reason="").status_code == 422

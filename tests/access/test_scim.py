@@ -10,12 +10,13 @@ import pytest
 
 from subscription_services import front
 from subscription_services.access import scim
-from subscription_services.access.operations.people import GrantRole, MyPermissions, People
+from subscription_services.access.operations.people import MyPermissions, People
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
 from subscription_services.identity.operations.sign_in import SignIn
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.testing import World
+from subscription_services.testing.approving import give_role
 from subscription_services.testing.people import PASSWORD
 
 SCOPES = ["access.scim_users", "access.scim_user", "access.scim_create_user", "access.scim_update_user",
@@ -235,7 +236,7 @@ def test_strangers_people_and_tokens_without_the_scope_are_refused(world: World,
 
 def test_the_directory_ends_its_own_token_with_its_owner(world: World, ask: Ask, boss: TeamMember) -> None:
     second = world.team(Role.ADMINISTRATOR)
-    world.do("access.grant_role", second, GrantRole(boss.id, Role.SECURITY, "on call"))
+    give_role(world, second, boss.id, Role.SECURITY)
     assert ask("PATCH", f"/Users/{boss.id}", OKTA).status_code == 200
     refused(ask("GET", "/Users"), 401)
 

@@ -22,7 +22,7 @@ from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded, DomainError, NotFound, NotSignedIn, Refusal, TaskNeeded
 from subscription_services.kernel.perform import perform
 from subscription_services.testing import World
-from subscription_services.testing.approving import approve, approved, ask
+from subscription_services.testing.approving import approve, approved, ask, give_role
 
 from .granting import GATE, OPERATIONS, Release, furnish, people_with, with_tasks
 from .granting import About as Person
@@ -167,7 +167,7 @@ def test_a_request_under_way_fails_where_it_has_not_committed(house: World, way:
 
 def test_nobody_grants_their_own_nor_that_of_who_appointed_them(house: World) -> None:
     boss, chosen = house.team(Role.ADMINISTRATOR), house.team()
-    house.do("access.grant_role", boss, GrantRole(chosen.id, Role.SECURITY, "helps"))
+    give_role(house, boss, chosen.id, Role.SECURITY)
     identifier = asked(house, boss)
     with pytest.raises(NotIndependent):
         house.do("access.grant_task", boss, OneTask(identifier))

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from subscription_services.access import LETTERS
 from subscription_services.access.errors import NothingToUnmask, UnmaskingRefused
 from subscription_services.access.model import grant
-from subscription_services.access.operations.people import GrantRole, Invite, People
+from subscription_services.access.operations.people import Invite, People
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
 from subscription_services.access.operations.tasks import AskTask, EndTask, OneTask
 from subscription_services.access.operations.unmask import AN_HOUR, Unmask
@@ -34,6 +34,7 @@ from subscription_services.kernel.personal import PersonName
 from subscription_services.kernel.transaction import Transaction
 from subscription_services.mail import Letter, SendLetter
 from subscription_services.testing import World
+from subscription_services.testing.approving import give_role
 from subscription_services.web.call import Visitor
 from subscription_services.web.page import Person
 from tests.billing.cases import invoice_of, settled
@@ -286,7 +287,7 @@ def test_the_team_page_names_colleagues_and_masks_their_addresses_for_who_does_n
     world: World, visit: Visit
 ) -> None:
     boss, auditor = world.team(Role.ADMINISTRATOR), world.team(Role.AUDITOR)
-    world.do("access.invite", boss, Invite("sancho@windmill.example", "Sancho Panza", Role.SUPPORT, "helps"))
+    world.do("access.invite", boss, Invite("sancho@windmill.example", "Sancho Panza"))
     assert "sancho@windmill.example" in visit(boss, "/team/people").text
     page = visit(auditor, "/team/people").text
     assert "Sancho Panza" in page and "s…@w….example" in page and "sancho@" not in page
@@ -319,5 +320,5 @@ def test_guessing_at_a_masked_address_is_stopped(world: World) -> None:
 def test_the_log_holds_no_address_that_somebody_wrote_into_a_reason(world: World) -> None:
     person, support = dulcinea(world), world.team(Role.SUPPORT)
     world.do("identity.find_person", support, FindPerson(person.id, f"wrote from {EMAIL}"))
-    world.do("access.grant_role", world.team(Role.ADMINISTRATOR), GrantRole(support.id, Role.BILLING, f"as {EMAIL}"))
+    give_role(world, world.team(Role.ADMINISTRATOR), support.id, Role.BILLING, f"as {EMAIL}")
     assert EMAIL not in str(world.events())

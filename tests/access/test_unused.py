@@ -78,7 +78,7 @@ def test_a_use_counts_until_it_is_long_ago_and_refusals_count_for_nothing(world:
     other = world.team(Role.AUDITOR)
     world.do("access.audit_log", other, SearchLog())
     with pytest.raises(Refusal):
-        world.do("access.invite", other, Invite("x@example.org", "X", Role.SUPPORT, "helps"))
+        world.do("access.invite", other, Invite("x@example.org", "X"))
     boss = later(world, boss, 89)
     other = later(world, other, 0)
     world.do("access.people", other, People())

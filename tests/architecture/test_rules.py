@@ -18,6 +18,10 @@ WRITERS = {
     "ledger.sequencer": {"SEQUENCER"},
     "ledger.witnesses": {"SEQUENCER"},
     "jobs.worker": {"OUTBOX"},
+    # an operation says who its transaction is; perform() opens it
+    "kernel.operations": {"PERFORM"},
+    "access.operations.approvals": {"APPROVALS"},
+    "storage.postgres": {"PERFORM", "APPROVALS"},
     "storage.counters": {"LIMITS"},
     "testing.world": {"PERFORM"},
 }

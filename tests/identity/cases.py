@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 import pyotp
 
-from subscription_services.access import Bootstrap
+from subscription_services.access import Bootstrap, FirstPerson
 from subscription_services.identity import IdentitySettings
 from subscription_services.identity.model import Purpose
 from subscription_services.identity.operations.binding import BindDevice, ProveKey, RenewDevice
@@ -153,7 +153,7 @@ def _sign_on(world: World) -> Act:
     provider.now = world.clock
     settings = IdentitySettings(oidc_issuer=provider.url, oidc_client_id=CLIENT, oidc_client_secret=SECRET)
     configure_sign_on(settings, "https://localhost:8443", sandbox=True)
-    world.do("access.bootstrap", System("cli.bootstrap"), Bootstrap("boss@example.org", "Boss"))
+    world.do("access.bootstrap", System("cli.bootstrap"), Bootstrap([FirstPerson("boss@example.org", "Boss")]))
     flow = new_flow(world.house.ring.for_caller("identity"), os.urandom, world.clock(), "/account")
     configured = sign_on()
     assert configured is not None
@@ -165,7 +165,7 @@ def _sign_on(world: World) -> Act:
 
 
 def _enrol(world: World) -> Act:
-    world.do("access.bootstrap", System("cli.bootstrap"), Bootstrap("boss@example.org", "Boss"))
+    world.do("access.bootstrap", System("cli.bootstrap"), Bootstrap([FirstPerson("boss@example.org", "Boss")]))
     account = world.account("boss@example.org")
     return STRANGER, Enrol(_link(world, account, Purpose.ENROL), PASSWORD)
 

@@ -371,9 +371,9 @@ def test_closing_says_what_it_means_and_ends_everything(browser: Browser) -> Non
 
 
 def test_joining_the_team(browser: Browser, world: World) -> None:
-    from subscription_services.access.operations.people import Bootstrap
+    from subscription_services.access.operations.people import Bootstrap, FirstPerson
 
-    world.do("access.bootstrap", System("cli"), Bootstrap("first@example.org", "First Person"))
+    world.do("access.bootstrap", System("cli"), Bootstrap([FirstPerson("first@example.org", "First Person")]))
     token = link_of(world, "first@example.org", Purpose.ENROL)
     browser.get(f"/enrol?token={token}")
     assert browser.press("/enrol", password="short").status_code == 422

@@ -25,6 +25,7 @@ from subscription_services.kernel.actors import Anonymous, Role
 from subscription_services.kernel.context import Origin
 from subscription_services.mail.letters import JOB_KIND
 from subscription_services.testing import World
+from subscription_services.testing.approving import invited
 from subscription_services.testing.people import PASSWORD
 from tests.identity.browsing import FIREFOX, Browser, set_cookies, words_of
 from tests.identity.provider import (
@@ -57,7 +58,7 @@ def world(place: tuple[Path, str], provider: Provider) -> Iterator[World]:
 
 def invite(world: World, email: str = ADDRESS) -> str:
     boss = world.team(Role.ADMINISTRATOR)
-    return str(world.do("access.invite", boss, Invite(email, "Nora New", Role.SUPPORT, "helps")).account)
+    return invited(world, boss, email, Role.SUPPORT, "Nora New")
 
 
 def away(browser: Browser, path: str = START) -> str:
@@ -407,7 +408,7 @@ def test_one_domain_and_no_other_way_where_the_operators_say_so(place: tuple[Pat
         assert nobody(browser)
         assert why(world) == "domain"
         assert "password" not in words_of(browser.page)
-        world.do("access.invite", member, Invite("nora@CORP.example", "Nora", Role.SUPPORT, "helps"))
+        world.do("access.invite", member, Invite("nora@CORP.example", "Nora"))
         assert through(browser, provider, email="nora@corp.example", acr="hwk").status_code == 303
         assert browser.get("/team").status_code == 200
 

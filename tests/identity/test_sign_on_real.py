@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from sandbox.loopback import choose_port
-from subscription_services.access.operations.people import Invite
 from subscription_services.kernel.actors import Role
 from subscription_services.testing import World
+from subscription_services.testing.approving import invited
 from tests.identity.browsing import Browser, words_of
 from tests.sandbox.processes import eventually
 
@@ -85,7 +85,7 @@ def through(browser: Browser, sub: str, **answer: str) -> httpx.Response:
 
 def test_an_invited_person_signs_in_and_is_somebody(world: World, issuer: str) -> None:
     boss = world.team(Role.ADMINISTRATOR)
-    world.do("access.invite", boss, Invite(ADDRESS, "Nora New", Role.SUPPORT, "helps"))
+    invited(world, boss, ADDRESS, Role.SUPPORT, "Nora New")
     person(issuer, "nora-1", email=ADDRESS, email_verified=True, amr=["pwd", "mfa"])
     browser = Browser(world)
     answer = through(browser, "nora-1")

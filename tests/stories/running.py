@@ -138,7 +138,7 @@ def start(folder: Path, **settings: str) -> Service:
     https_port, http_port = free_ports(2)
     environment = plain_environment() | {
         "SUBS_DATA": str(folder / "data"), "SUBS_HTTPS_PORT": str(https_port), "SUBS_HTTP_PORT": str(http_port),
-        "SUBS_IDENTITY_BCRYPT_COST": "6", **settings,
+        "SUBS_IDENTITY_BCRYPT_COST": "6", "SUBS_ACCESS_ALONE_SECONDS": "4", **settings,
     }  # fmt: skip
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(

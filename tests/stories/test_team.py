@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.stories.person import PASSWORD, meet
-from tests.stories.running import Service, unique
+from tests.stories.person import PASSWORD, Person, meet
+from tests.stories.running import Service, eventually, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("stories"), pytest.mark.timeout(280)]
 
@@ -59,8 +59,36 @@ def test_the_first_administrator(service: Service, browser: Browser, pictures: P
     for path in ("/team", "/team/log", "/team/people"):
         boss.go(path, f"telephone-{path.strip('/').replace('/', '-')}")
         assert boss.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    boss.page.set_viewport_size({"width": 1280, "height": 900})
+    alone(service, boss)
     ada.go("/account/activity", "activity")
     assert "team" in ada.page.locator("main").inner_text().lower()
+
+
+def alone(service: Service, boss: Person) -> None:
+    """Somebody who is the only administrator is told so, gives a role after a wait, and everybody hears of it."""
+    boss.go("/team", "alone-told")
+    boss.page.get_by_text("There is nobody else who could approve").wait_for()
+    boss.go("/team/people/invite", "alone-invite")
+    boss.page.get_by_label("Name").fill("Sam Support")
+    boss.page.get_by_label("E-mail").fill("sam@example.org")
+    boss.page.locator("input[name=role][value=support]").check()
+    boss.page.locator("[name=reason]").fill("helps subscribers")
+    boss.press("Send the invitation")
+    boss.page.get_by_text("So it waits instead").wait_for()
+    boss.see("alone-waits")
+    service.letter("security@my-subscription-services.com", "Nobody else can approve this")
+    request = boss.page.url
+
+    def ready() -> bool:
+        boss.page.goto(request)
+        return boss.page.get_by_role("button", name="Carry out").count() == 1
+
+    eventually(ready, 60)
+    boss.press("Carry out")
+    boss.page.get_by_text("It is done, once").wait_for()
+    boss.go("/team/people", "alone-done")
+    assert boss.page.get_by_text("Support", exact=True).count() == 1
 
 
 def test_the_log_verifies_from_the_command_line(service: Service) -> None:

@@ -11,6 +11,7 @@ from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
+from .deployments import check_may_start, good_permit, installed_digest, public_key_text, wheel_digest
 from .documents import operations_document, roles_document
 from .dpop import Presented
 from .glass_jobs import GLASS_SCHEDULES, glass_kinds
@@ -18,7 +19,7 @@ from .glass_letters import GLASS_LETTERS
 from .jobs import SCHEDULES, kinds
 from .kinds_arrive import log_check
 from .operations import OPERATIONS
-from .operations.people import Bootstrap, Enrolment, bootstrap
+from .operations.people import Bootstrap, Enrolment, FirstPeople, FirstPerson, bootstrap
 from .pages import routes, team_navigation
 from .programs import new_nonce, resolve_token, service_account_of
 from .review_letters import ALL_LETTERS as LETTERS
@@ -29,8 +30,10 @@ from .unmasking import read_addresses
 
 __all__ = [
     "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
-    "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "HouseAuthority",
-    "Presented", "Signatures", "bootstrap", "checks", "claims_of", "configure", "elevations_of", "glass_kinds",
-    "kinds", "know", "log_check", "new_nonce", "operations_document", "read_addresses", "resolve_token",
+    "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "FirstPeople",
+    "FirstPerson", "HouseAuthority", "Presented", "Signatures", "bootstrap", "check_may_start", "checks",
+    "claims_of", "configure", "elevations_of", "glass_kinds", "good_permit", "installed_digest", "kinds", "know",
+    "log_check", "new_nonce", "operations_document", "public_key_text", "read_addresses", "resolve_token",
     "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
+    "wheel_digest",
 ]  # fmt: skip

@@ -101,6 +101,14 @@ approval = Table(
     ),
 )
 
+void = Table(
+    "access_approval_void",
+    metadata,
+    # what somebody approved who left since. A row of its own: whoever may end approvals may not write them
+    Column("approval", String(48), ForeignKey("access_approval.id"), primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+
 use = Table(
     "access_approval_use",
     metadata,

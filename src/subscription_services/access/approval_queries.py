@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, select
 from subscription_services.kernel import authorise
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.errors import ApprovalNeeded, NotFound, SubjectErased
+from subscription_services.kernel.errors import ApprovalNeeded, DomainError, NotFound, SubjectErased
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.personal import ColleagueName, NotPersonal
 from subscription_services.kernel.transaction import ReadTransaction
@@ -140,7 +140,8 @@ def seen_by(tx: ReadTransaction, ctx: Context, row: Row[Any]) -> ApprovalRequest
     names = names_of(tx, [row.requester, *(item.approver for item in given)])
     who = names.get(row.requester, row.requester)
     roles = roles_of(tx.connection, ctx.actor.id, ctx.now)
-    said = words_of(operation, arguments, reason, who, sight_of(ctx.actor, roles, mine=mine))
+    sight = sight_of(ctx.actor, roles, mine=mine)
+    said = words_of(operation, arguments, reason, who, sight, colleagues_in(tx, arguments))
     objection = _objection(tx, ctx, row, operation, arguments, {item.approver for item in given})
     signatures = signing.joined()
     challenge, held = b"", list[bytes]()
@@ -168,6 +169,12 @@ def names_of(tx: ReadTransaction, ids: Iterable[str]) -> dict[str, str]:
     programs = select(service_account.c.id, service_account.c.name).where(service_account.c.id.in_(wanted))
     found = {row.id: str(row.name) for row in tx.connection.execute(programs)}
     return found | {person.id: person.name for person in accounts.people(tx, wanted)}
+
+
+def colleagues_in(tx: ReadTransaction, arguments: str) -> dict[str, str]:
+    """Names of the team's people whose ids stand in these arguments, so that approvers know whom it is about."""
+    wanted = sorted(item for item in ids_in(msgspec.json.decode(arguments)) if item.startswith("acc_"))
+    return {person.id: person.name for person in accounts.people(tx, wanted) if person.team}
 
 
 def waiting_for(connection: Connection, account: str, roles: Collection[Role], now: datetime) -> int:
@@ -221,4 +228,6 @@ def _waits_for(tx: ReadTransaction, ctx: Context, row: Row[Any], operation: Oper
         return error.words
     except (msgspec.ValidationError, msgspec.DecodeError):
         return words("The operation has changed since. Ask again.")
+    except DomainError as error:  # the rows that it is about do not allow it any more
+        return error.words
     return ""

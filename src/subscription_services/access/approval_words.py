@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -30,11 +31,16 @@ class Words(msgspec.Struct, frozen=True):
     masked: bool
 
 
-def words_of(operation: Operation, arguments: str, reason: str, requester: str, sight: Sight) -> Words:
-    """The request as `sight` shows it, to the last letter."""
+def words_of(
+    operation: Operation, arguments: str, reason: str, requester: str, sight: Sight,
+    team: Mapping[str, str] = MappingProxyType({}),
+) -> Words:  # fmt: skip
+    """The request as `sight` shows it, to the last letter. `team` names colleagues by the ids that may stand in it."""
     plain = msgspec.json.decode(arguments)
     values = plain if sight.own else _masked(operation, arguments, sight)
-    lines = [(_label(name), _text(value)) for name, value in values.items() if value not in (None, "")]
+    lines = [
+        (_label(name), _named(value, team) or _text(value)) for name, value in values.items() if value not in (None, "")
+    ]
     said = reason if sight.own else mask_emails(reason)
     digest = hashlib.sha256(msgspec.json.encode([operation.name, operation.summary, lines, said, requester]))
     masked = values != plain or said != reason
@@ -84,6 +90,10 @@ def _no_emails(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _no_emails(item) for key, item in value.items()}
     return value
+
+
+def _named(value: Any, team: Mapping[str, str]) -> str:
+    return f"{team[value]} ({value})" if isinstance(value, str) and value in team else ""
 
 
 def _label(name: str) -> str:

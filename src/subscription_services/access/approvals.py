@@ -21,7 +21,7 @@ from subscription_services.ledger import queries as ledger
 from subscription_services.storage.rows import open_row
 
 from . import accounts, catalogue, row_codes
-from .approval_model import End, Way, approval, use
+from .approval_model import End, Way, approval, use, void
 from .approval_model import request as asked
 from .errors import ApprovalForged, ApprovalWaits, NothingToApprove
 from .independence import can_decide, eligible, ids_in, why_not
@@ -130,7 +130,9 @@ def good_approvals(
     """The approvals of a request that count now: ours, in time, signed, by people who may still decide it."""
     good = []
     people = set()
-    for given in tx.connection.execute(select(approval).where(approval.c.request == row.id)).all():
+    ended = select(void.c.approval)
+    counted = select(approval).where(approval.c.request == row.id, approval.c.id.not_in(ended))
+    for given in tx.connection.execute(counted).all():
         if not row_codes.is_ours(tx.keys, approval.name, row_codes.APPROVAL, given):
             raise ApprovalForged()
         found = accounts.people(tx, [given.approver])

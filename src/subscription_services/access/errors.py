@@ -7,7 +7,7 @@ from subscription_services.kernel.errors import ApprovalNeeded, Conflict, Invali
 
 class AlreadyBootstrapped(Conflict):
     code = "already-bootstrapped"
-    message = "The first administrator was made already. Ask an administrator for an invitation."
+    message = "The first administrators were made already. Ask an administrator for an invitation."
 
 
 class NotToOneself(Refusal):
@@ -127,6 +127,16 @@ class AlreadyApproved(Conflict):
 class OtherWords(Conflict):
     code = "other-words"
     message = "What you would approve now reads differently from what you were shown. Read it again."
+
+
+class NothingToConfirm(Conflict):
+    code = "nothing-to-confirm"
+    message = "This role does not lapse: its holder did not get another one, or it was confirmed already."
+
+
+class AlreadyPermitted(Conflict):
+    code = "already-permitted"
+    message = "This release is permitted in this environment already."
 
 
 class TaskEnded(Conflict):

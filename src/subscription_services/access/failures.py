@@ -29,6 +29,8 @@ def failures(operation: Operation) -> list[type[errors.DomainError]]:
     if operation.subject not in (own_account, no_subject):
         found |= {errors.NotFound} | _made_by(operation.subject, set())
     found |= _made_by(operation.run, set())
+    if operation.concerns is not None:
+        found |= _made_by(operation.concerns, set())
     if operation.prepare is not None:
         found |= _made_by(operation.prepare.run, set())
     by_code = {error.code: error for error in sorted(found, key=lambda error: error.__qualname__)}

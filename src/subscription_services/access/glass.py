@@ -162,7 +162,7 @@ def may_not_close(tx: ReadTransaction, ctx: Context, row: Row[Any]) -> str:
         return why_not(tx, row.account, found[0])
     if row.others or reviewers(tx, row.account, ctx.now):
         return words("You broke the glass yourself: somebody else has to review what you did.")
-    if ctx.now < row.ends_at + timedelta(hours=in_force().alone_hours):
+    if ctx.now < row.ends_at + timedelta(seconds=in_force().alone_seconds):
         return words("There is nobody else. You can close it yourself after a while; until then everybody can object.")
     return ""
 

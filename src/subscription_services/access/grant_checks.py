@@ -11,10 +11,13 @@ from subscription_services.kernel.checks import Check, Doors, Finding, Verdict
 from subscription_services.kernel.events import Event
 from subscription_services.kernel.needs import ApprovalsNeeded
 from subscription_services.kernel.operations import Registry
+from subscription_services.kernel.settings import HouseSettings
 from subscription_services.ledger import queries as ledger
 
 from .approval_model import End, Way, approval
 from .approval_model import request as asked
+from .duties import lacking
+from .settings import LONG_ENOUGH, in_force
 from .task_model import task
 
 PERIOD = timedelta(days=30)
@@ -22,7 +25,7 @@ EVERY = timedelta(hours=1)
 
 
 def grant_checks() -> list[Check]:
-    """The checks, both partial."""
+    """Of tasks and of approvals."""
     return [
         Check(
             "access.elevation",
@@ -36,10 +39,10 @@ def grant_checks() -> list[Check]:
             "access.duties",
             "Everything of the last 30 days that takes several people is looked up in the log: each must name a "
             "request for approval of its own, approved by as many others as its policy names, or one that waited "
-            "because there was nobody else.",
+            "because there was nobody else. Outside a sandbox such a wait must be at least an hour. On PostgreSQL it "
+            "is said whether the application's own database role could write approvals.",
             _several_agreed,
             EVERY,
-            missing="deployments, restores and changes of roles do not ask for approval yet",
         ),
     ]
 
@@ -51,7 +54,25 @@ async def _tasks_end(doors: Doors) -> Finding:
 
 async def _several_agreed(doors: Doors) -> Finding:
     kernel = doors.kernel
-    return await kernel.store.read(lambda connection: several_agreed(connection, kernel.registry, kernel.clock()))
+    if forgotten := lacking(kernel.registry):
+        return Finding(Verdict.BROKEN, "Something that takes several people asks nobody.", {"operation": forgotten[0]})
+    if not doors.settings.of(HouseSettings).sandbox and in_force().alone_seconds < LONG_ENOUGH:
+        says = "Where there is nobody to ask, what takes several people waits too short for anybody to stop it."
+        return Finding(Verdict.BROKEN, says, {"seconds": in_force().alone_seconds})
+
+    def look(connection: Connection) -> Finding:
+        found = several_agreed(connection, kernel.registry, kernel.clock())
+        return Finding(found.verdict, found.says, {**found.evidence, "written_by": written_by(connection)})
+
+    return await kernel.store.read(look)
+
+
+def written_by(connection: Connection) -> str:
+    """Who can write approvals, by what the database itself says."""
+    if connection.dialect.name != "postgresql":
+        return "the service, whose process alone has the key of the store"
+    may = select(func.has_table_privilege(approval.name, "INSERT, UPDATE, DELETE"))
+    return "the service's database role" if connection.execute(may).scalar_one() else "a database role of its own"
 
 
 def tasks_end(connection: Connection, now: datetime) -> Finding:

@@ -17,6 +17,9 @@ from . import accounts, catalogue
 from .authority import roles_of
 from .model import grant, service_account, token
 
+INVITATIONS = ("access.invite", "access.scim_create_user")
+"""Operations that make an account for somebody else."""
+
 
 def hands_of(tx: ReadTransaction, requester: str) -> frozenset[str]:
     """Everybody who is or moves `requester`: of a program also its owner and those before, by the log, its maker, and
@@ -40,7 +43,7 @@ def why_not(tx: ReadTransaction, requester: str, other: accounts.Account, named:
     if mailbox(other.email) in boxes:
         return words("Your account and that of the person who asks have the same mailbox.")
     appointed = select(grant.c.id).where(grant.c.account == other.id, grant.c.granted_by.in_(hands)).limit(1)
-    if tx.connection.execute(appointed).first() is not None:
+    if tx.connection.execute(appointed).first() is not None or _invited(tx, hands, other.id):
         return words("The person who asks invited you or gave you a role.")
     if _handled(tx, hands, other.id):
         return words("The person who asks changed how you sign in.")
@@ -106,6 +109,15 @@ def _owns(tx: ReadTransaction, account: str, named: Collection[str]) -> bool:
     )
     grants = select(grant.c.id).where(grant.c.account == account, grant.c.id.in_(ids))
     return any(tx.connection.execute(found.limit(1)).first() is not None for found in (programs, grants))
+
+
+def _invited(tx: ReadTransaction, hands: Collection[str], account: str) -> bool:
+    """Whether one of `hands` made the other's account, by what the log says."""
+    return any(
+        ledger.search(tx.connection, ledger.Search(actor=hand, subject=account, action=name, outcome="success")).found
+        for hand in sorted(hands)
+        for name in INVITATIONS
+    )
 
 
 def _handled(tx: ReadTransaction, hands: Collection[str], account: str) -> bool:

@@ -6,9 +6,10 @@ They say who, what operation and when, and lead to the page; the words themselve
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from subscription_services.kernel.errors import NotFound
 from subscription_services.kernel.perform import Kernel
@@ -21,6 +22,7 @@ from .approval_queries import names_of, request_row
 from .limit_letters import LIMIT_LETTERS
 from .operations.approvals import SECURITY_CONTACT
 from .program_letters import PROGRAM_LETTERS
+from .queries import grant_row
 from .tasks import task_row
 
 Compose = Callable[[Kernel, SiteFacts, str, Mapping[str, str]], Awaitable[Letter | None]]
@@ -33,6 +35,14 @@ _UNMASKED = template(
     "does that says why. What was shown, when and the reason stand here:\n\n{link}\n\nIf you did not ask us for help "
     "and the reason makes no sense to you, write to us."
 )
+_PAGES = {"request": "approvals", "task": "tasks"}
+_RESTORED_SUBJECT = template("{who} put a backup of the keys in place, alone")
+_RESTORED = template(
+    "{who} put a backup of the keys in place of a store that was lost, at the terminal. That takes two people; nobody "
+    "else could have agreed, and nothing could run until it was done. If you do not know of it, call the person and "
+    "look at the log:\n\n{link}"
+)
+_LATER = timedelta(days=1)
 
 
 def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_open: bool = True) -> Compose:
@@ -51,7 +61,7 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
                 row = find(tx, values[key])
             except NotFound:
                 return None
-            if while_open and (row.ended_at is not None or _ends(row) <= now):
+            if while_open and (row.ended_at is not None or (_ends(row) or now + _LATER) <= now):
                 return None
             to = addressee(tx, site, account)
             asker = getattr(row, who)
@@ -63,7 +73,7 @@ def _letter(key: str, find: Find, who: str, subject: str, text: str, *, while_op
         if found is None:
             return None
         address, name, facts = found
-        link = f"{site.public_url}/team/{'approvals' if key == 'request' else 'tasks'}/{values[key]}"
+        link = f"{site.public_url}/team/{_PAGES[key]}/{values[key]}" if key in _PAGES else f"{site.public_url}/team"
         body = f"{site.say(HELLO, name=name)}\n\n{site.say(text, **facts, link=link)}"
         return Letter(address, site.say(subject, **facts), f"{body}\n\n{site.product}\n{site.contact}\n")
 
@@ -85,7 +95,7 @@ def _ends(row: Row[Any]) -> Any:
 def _what(row: Row[Any]) -> str:
     if "operation" not in row._mapping:
         role = as_words(row.role)
-        whole = row.operations == "[]"
+        whole = "operations" not in row._mapping or row.operations == "[]"
         return words("the role %(role)s", role=role) if whole else words("operations of the role %(role)s", role=role)
     operation = catalogue.named(row.operation)
     return f"{row.operation}: {operation.summary}" if operation else str(row.operation)
@@ -93,11 +103,31 @@ def _what(row: Row[Any]) -> str:
 
 def moment(at: Any) -> str:
     """A time as letters say it."""
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
 
 
 def _approval(name: str, subject: str, text: str, *, while_open: bool = True) -> LetterKind:
     return LetterKind(name, _letter("request", request_row, "requester", subject, text, while_open=while_open))
+
+
+async def _restored_alone(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
+    keys = kernel.keys.for_caller("access")
+
+    def read(connection: Connection) -> tuple[tuple[str, str] | None, str]:
+        tx = ReadTransaction(connection, keys)
+        return addressee(tx, site, account), names_of(tx, [values["by"]]).get(values["by"], values["by"])
+
+    addressee, who = await kernel.store.read(read)
+    if addressee is None:
+        return None
+    address, name = addressee
+    text = site.say(_RESTORED, who=who, link=f"{site.public_url}/team/log?action=access.restore_lost_keys")
+    body = f"{site.say(HELLO, name=name)}\n\n{text}\n\n{site.product}\n{site.contact}\n"
+    return Letter(address, site.say(_RESTORED_SUBJECT, who=who), body)
+
+
+def _grant(name: str, subject: str, text: str) -> LetterKind:
+    return LetterKind(name, _letter("grant", grant_row, "granted_by", subject, text))
 
 
 def _task(name: str, subject: str, text: str, *, while_open: bool = True) -> LetterKind:
@@ -117,6 +147,25 @@ async def _unmasked(kernel: Kernel, site: SiteFacts, account: str, values: Mappi
 
 LETTERS: tuple[LetterKind, ...] = (
     LetterKind("access.unmasked", _unmasked),
+    _grant(
+        "access.mover_told", "You have a new role: the ones you held before lapse",
+        "{who} gave you {what}. The roles that you held before lapse after some days, unless an administrator confirms "
+        "that you still need them. If you do, ask one of them.\n\n{link}",
+    ),
+    _grant(
+        "access.mover_asked", "A colleague has a new role: confirm what they keep",
+        "{who} gave a colleague {what}. The roles that they held before lapse after some days. If they still need one "
+        "of them, confirm it here; otherwise there is nothing to do:\n\n{link}",
+    ),
+    _grant(
+        "access.role_confirmed", "You keep a role",
+        "an administrator confirmed that you keep {what}, although you have another one by now.\n\n{link}",
+    ),
+    LetterKind("access.restored_alone", _restored_alone),
+    _grant(
+        "access.role_given", "You have a role of the team now",
+        "{who} gave you {what}. If you do not know why, ask them, or answer this letter.\n\n{link}",
+    ),
     _approval(
         "access.approval_asked", "{who} asks for your approval",
         "{who} asks you to approve this:\n\n{what}\n\nRead exactly what it is, and approve or refuse it, until {until}:"

@@ -46,6 +46,10 @@ grant = Table(
     Column("standing", Boolean, nullable=False),
     Column("ended_at", Instant),
     Column("ended_by", String(120)),
+    # its holder got another role then, so this one lapses at ends_at unless somebody confirms it: `ends_before` is put
+    # back
+    Column("moved_at", Instant),
+    Column("ends_before", Instant),
     Column("reason", Sealed("access.grant.reason"), nullable=False),
     CheckConstraint(f"role IN ({_ROLES})", name="known_role"),
     CheckConstraint("account <> granted_by", name="not_to_oneself"),
@@ -53,6 +57,11 @@ grant = Table(
     CheckConstraint("ends_at IS NOT NULL AND ends_at > granted_at", name="ends_later"),
     CheckConstraint("(ended_at IS NULL) = (ended_by IS NULL)", name="ended_by_somebody"),
     CheckConstraint("ended_at IS NULL OR ended_at >= granted_at", name="ended_later"),
+    CheckConstraint("moved_at IS NULL OR ends_at > moved_at", name="moved_lapses"),
+    CheckConstraint(
+        "(moved_at IS NULL) = (ends_before IS NULL) AND (ends_before IS NULL OR ends_before > ends_at)",
+        name="moved_sooner",
+    ),
     info=personal("account"),
 )
 _live = text("ended_at IS NULL")

@@ -26,7 +26,8 @@ ROLE_SUMMARIES = table(
 NEVER_LENT = frozenset(
     {
         "access.approve", "access.refuse_approval", "access.grant_task", "access.refuse_task", "access.grant_role",
-        "access.invite", "access.seal_glass", "access.try_glass", "access.break_glass", "access.close_glass_review",
+        "access.invite", "access.confirm_role", "access.seal_glass", "access.try_glass", "access.break_glass",
+        "access.close_glass_review",
     }
 )  # fmt: skip
 # nobody granted it, so nothing that outlasts the hour: no secret of a program, no rule, no way in, no second voice

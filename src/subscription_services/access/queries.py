@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Row, and_, func, or_, select
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.errors import NotFound, SubjectErased
@@ -30,7 +30,9 @@ _STANDING = (
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A role that somebody holds or held until `ends_at`; a review that keeps a `standing` one moves its end on."""
+    """A role that somebody holds or held until `ends_at`; a review that keeps a `standing` one moves its end on.
+
+    Since `moved_at` its holder has another role, and this one lapses at `ends_at` unless it is confirmed."""
 
     id: str
     account: str
@@ -41,6 +43,7 @@ class Grant(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     reason: FreeText
     standing: bool
+    moved_at: datetime | None = None
 
 
 class TeamPerson(msgspec.Struct, frozen=True):
@@ -53,7 +56,14 @@ class TeamPerson(msgspec.Struct, frozen=True):
 
 
 class Team(msgspec.Struct, frozen=True):
+    """`others` says, to an administrator, how many other administrators could approve what they ask for."""
+
     people: list[TeamPerson]
+    others: int | None = None
+
+    @property
+    def administrators(self) -> list[TeamPerson]:
+        return [person for person in self.people if Role.ADMINISTRATOR in {item.role for item in person.grants}]
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -106,12 +116,29 @@ def team(tx: ReadTransaction, now: datetime) -> Team:
     return Team(sorted(people, key=lambda person: (person.name.casefold(), person.id)))
 
 
-def one_grant(tx: ReadTransaction, identifier: str) -> Grant:
+def held_by(tx: ReadTransaction, account: str, now: datetime) -> list[Grant]:
+    """The grants of this account that hold now, by their ids."""
+    rows = tx.connection.execute(select(grant).where(grant.c.account == account, live(now)).order_by(grant.c.id)).all()
+    return [open_grant(tx, row) for row in rows]
+
+
+def ended_of(tx: ReadTransaction, account: str) -> int:
+    """How many grants of this account have ended."""
+    ended = select(func.count()).where(grant.c.account == account, grant.c.ended_at.is_not(None))
+    return int(tx.connection.execute(ended).scalar_one())
+
+
+def grant_row(tx: ReadTransaction, identifier: str) -> Row[Any]:
     """Raises NotFound."""
     row = tx.connection.execute(select(grant).where(grant.c.id == identifier)).one_or_none()
     if row is None:
         raise NotFound()
-    return open_grant(tx, row)
+    return row
+
+
+def one_grant(tx: ReadTransaction, identifier: str) -> Grant:
+    """Raises NotFound."""
+    return open_grant(tx, grant_row(tx, identifier))
 
 
 def open_grant(tx: ReadTransaction, row: Any) -> Grant:
@@ -122,8 +149,7 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
         reason = ""
     return Grant(
         id=row.id, account=row.account, role=Role(row.role), granted_by=row.granted_by, granted_at=row.granted_at,
-        ends_at=row.ends_at, ended_at=row.ended_at, reason=reason,
-        standing=row.standing,
+        ends_at=row.ends_at, ended_at=row.ended_at, reason=reason, standing=row.standing, moved_at=row.moved_at,
     )  # fmt: skip
 
 

@@ -126,6 +126,9 @@ def keep(tx: Transaction, ctx: Context, row: Row[Any], facts: Facts) -> datetime
     """Move the end of what is kept on, counted from when the review opened. Returns the new end."""
     until: datetime = row.opened_at + period(Scope(row.scope)) + grace()
     if not facts.decoy:
+        if facts.kind is Kind.PERSON:  # who decided is independent, which is what a mover's role waits for
+            kept = update(grant).where(grant.c.id == facts.object)
+            tx.connection.execute(kept.values(moved_at=None, ends_before=None))
         _set_end(tx, facts, until)
     return until
 
@@ -186,6 +189,10 @@ def undecided(tx: ReadTransaction, row: Row[Any], now: datetime) -> list[tuple[R
 
 def _set_end(tx: Transaction, facts: Facts, end: datetime) -> None:
     table, column = _place(facts)
+    if facts.kind is Kind.PERSON:
+        # a mover's role that may stand as long as before is confirmed with that
+        confirmed = update(grant).where(grant.c.id == facts.object, grant.c.ends_before <= end)
+        tx.connection.execute(confirmed.values(ends_at=end, moved_at=None, ends_before=None))
     tx.connection.execute(update(table).where(table.c.id == facts.object), {column: end})
 
 

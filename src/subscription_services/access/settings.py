@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,9 @@ from subscription_services.kernel.settings import Says, Slice
 
 from .model import LONGEST_TOKEN_DAYS
 from .task_model import LONGEST_DAYS
+
+LONG_ENOUGH = 3600
+"""Seconds in which somebody who was told can stop what waits because there is nobody to ask."""
 
 
 class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,10 +53,11 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         int, Meta(ge=1, le=168),
         Says("For how long a request for approval, and what was approved, stands. Longer leaves more lying about."),
     ] = 24  # fmt: skip
-    alone_hours: Annotated[
-        int, Meta(ge=1, le=168),
-        Says("How long what needs a second person waits, with everybody told, where there is nobody else to ask."),
-    ] = 24  # fmt: skip
+    alone_seconds: Annotated[
+        int, Meta(ge=1, le=604_800),
+        Says("How long what needs a second person waits, with everybody told, where there is nobody else to ask. Under "
+             "an hour nobody has the time to stop it: only a sandbox should do that."),
+    ] = 86_400  # fmt: skip
     task_longest_minutes: Annotated[
         int, Meta(ge=5, le=LONGEST_DAYS * 24 * 60),
         Says("The longest time for which a task may lend somebody operations."),
@@ -80,6 +84,16 @@ class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Says("Days for doing a review again that was void, counted from its beginning, and never more than these days "
              "after the first one was due."),
     ] = 5  # fmt: skip
+
+    mover_days: Annotated[
+        int, Meta(ge=1, le=90),
+        Says("Days after which a role lapses whose holder got another one, unless an administrator confirms it."),
+    ] = 14  # fmt: skip
+    deployments: Annotated[
+        Literal["any", "permitted"],
+        Says("Which releases start here: any, or only those that two people permitted (`subs deployments`). With any, "
+             "whoever can put files on the machine decides alone what runs; right for a sandbox, where files change."),
+    ] = "any"  # fmt: skip
 
 
 SETTINGS = Slice("access", AccessSettings)

@@ -1,5 +1,8 @@
 """`subs keys restore`, offline: erase again what the list and the log say, two people, a record, then the swap.
 
+While the present key store opens, somebody else approves on the page, with a passkey, as for anything that takes two
+people (`keys.restore`). Once it is lost nothing can be served, so the second person agrees here, at the terminal
+(`access.restore_lost_keys`).
 Nobody who holds the root key and the files can be kept from swapping them by hand; that it takes two people and
 leaves a record holds for those who use this command, and the key store refuses a copy that was put in by hand.
 """
@@ -7,20 +10,19 @@ leaves a record holds for those who use this command, and the key store refuses 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from subscription_services import access, app, identity, keys
-from subscription_services.commands.terminal import ORIGIN, Asking, do, sign_in
-from subscription_services.kernel.actors import TeamMember
+from subscription_services import app, keys
+from subscription_services.commands.terminal import ORIGIN, Asking, allow, do, sign_in
+from subscription_services.kernel.actors import System
 from subscription_services.kernel.clock import Clock, monotonic, system_clock, system_random
-from subscription_services.kernel.errors import DomainError, Invalid, Refusal
+from subscription_services.kernel.errors import Invalid, Refusal
 from subscription_services.kernel.perform import Kernel, perform
-from subscription_services.kernel.settings import HouseSettings
-from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.kernel.settings import HouseSettings, Settings
 from subscription_services.keys.operations import backup
 from subscription_services.ledger import LedgerError, Search, search, verify_log
 
@@ -66,17 +68,43 @@ def restore(
     if settings.of(keys.KeySettings).service:
         raise Invalid("The keys are kept elsewhere (SUBS_KEYS_SERVICE): restore them on that host.")
     directory = settings.of(HouseSettings).data_path / "keys"
+    terms = (settings, directory, file, clock)
+
+    def confirm(kernel: Kernel, plan: Plan) -> None:
+        if not terminal.confirm(plan):
+            raise Refusal("Nothing was changed.")
+
+    seen, _ = _with_copy(*terms, confirm)
+    copy = seen.copy
+    if copy.lost is not None:
+        allow(settings, backup.restore, backup.Restore(copy.digest, copy.made_at, copy.keys), terminal, clock)
+
+    def record(kernel: Kernel, plan: Plan) -> None:
+        if (plan.copy.digest, plan.copy.lost is None) != (copy.digest, copy.lost is None):
+            raise keys.BackupRefused(
+                "The backup or the store changed meanwhile. Do it again: nothing was put in place."
+            )
+        if copy.lost is None:
+            asyncio.run(_agree_here(kernel, plan, terminal, alone))
+        asyncio.run(_record(kernel, plan))
+
+    return Restored(*_with_copy(*terms, record, swap=True))
+
+
+def _with_copy(
+    settings: Settings, directory: Path, file: Path, clock: Clock, work: Callable[[Kernel, Plan], None], *,
+    swap: bool = False,
+) -> tuple[Plan, str]:  # fmt: skip
+    """Make the copy ready, erase in it again, and do `work` in a house under its keys; then `swap`."""
     with keys.restoring(directory, file, settings.of(keys.KeySettings), clock, system_random) as staged:
         ring = keys.KeyRing(staged.service, settings.of(keys.KeySettings), system_random, monotonic)
         house = app.build(settings, clock=clock, ring=ring)
         try:
             plan = _erase_again(house, staged)
-            if not terminal.confirm(plan):
-                raise Refusal("Nothing was changed.")
-            asyncio.run(_agree_and_record(house.kernel, plan, terminal, alone))
+            work(house.kernel, plan)
         finally:
             house.close()
-        return Restored(plan, staged.put_in_place(clock()))
+        return plan, staged.put_in_place(clock()) if swap else ""
 
 
 def _erase_again(house: app.House, staged: keys.Staged) -> Plan:
@@ -123,33 +151,22 @@ def erasures_in_log(house: app.House, since: datetime) -> list[keys.Tombstone]:
             after = page.next
 
 
-async def _agree_and_record(kernel: Kernel, plan: Plan, terminal: Terminal, alone: bool) -> None:
+async def _agree_here(kernel: Kernel, plan: Plan, terminal: Terminal, alone: bool) -> None:
+    """Nothing can be served without the keys, so the second person signs in at this terminal as well."""
     first = await sign_in(kernel, terminal, "the person who restores")
     # refused here, and that recorded, before anybody else is asked
     await perform(kernel, backup.backups, first, backup.ListBackups(), origin=ORIGIN)
-    agreed_by = ""
-    if not (alone and _nobody_else(kernel, first)):
-        if alone:
-            raise Refusal("Somebody else could agree: a restore takes two people.")
+    agreed_by, digest = "", plan.copy.digest
+    if not alone:
         second = await sign_in(kernel, terminal, "a second person who agrees")
-        if second.id == first.id:
-            raise Refusal("The second person is the first: a restore takes two people.")
-        agreed_by = second.id
-        await perform(kernel, backup.agree_to_restore, second, backup.AgreeToRestore(plan.copy.digest), origin=ORIGIN)
+        await do(kernel, "access.agree_to_restore", second, digest=digest, account=first.id)
         await do(kernel, "identity.sign_out", second)
-    request = backup.RecordRestore(
-        plan.copy.digest, plan.copy.made_at, plan.copy.keys, plan.copy.lost, plan.erased_again, plan.erasures_from,
-        agreed_by,
-    )  # fmt: skip
-    await perform(kernel, backup.record_restore, first, request, origin=ORIGIN)
+        agreed_by = second.id
+    made_at = plan.copy.made_at.isoformat()
+    await do(kernel, "access.restore_lost_keys", first, digest=digest, made_at=made_at, agreed_by=agreed_by)
     await do(kernel, "identity.sign_out", first)
 
 
-def _nobody_else(kernel: Kernel, first: TeamMember) -> bool:
-    with kernel.store.reading() as connection:
-        try:
-            team = identity.team_accounts(ReadTransaction(connection, kernel.keys.for_caller("identity")))
-        except DomainError:  # somebody's key is not in this copy, so there is somebody
-            return False
-        others = [item for item in team if item.id != first.id and item.state == "active"]
-        return not any(access.roles_of(connection, item.id, kernel.clock()) & set(backup.KEEPERS) for item in others)
+async def _record(kernel: Kernel, plan: Plan) -> None:
+    request = backup.RecordRestore(plan.copy.digest, plan.copy.lost, plan.erased_again, plan.erasures_from)
+    await perform(kernel, backup.record_restore, System("cli.restore"), request, origin=ORIGIN)

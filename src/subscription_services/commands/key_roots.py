@@ -8,18 +8,14 @@ the log holds for those who use this command.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from subscription_services import app, keys
-from subscription_services.commands.terminal import ORIGIN, Asking, do, sign_in
-from subscription_services.kernel.actors import TeamMember
+from subscription_services.commands.terminal import Asking, allow
 from subscription_services.kernel.clock import Clock, system_clock, system_random
-from subscription_services.kernel.errors import ApprovalNeeded, Invalid, Refusal
-from subscription_services.kernel.operations import Operation
-from subscription_services.kernel.perform import Kernel, perform
+from subscription_services.kernel.errors import Invalid, Refusal
 from subscription_services.kernel.settings import HouseSettings, Settings
 from subscription_services.keys.embedded import STORE
 from subscription_services.keys.operations import roots as operations
@@ -52,7 +48,7 @@ def create(environment: Mapping[str, str], root: str, terminal: Terminal, clock:
         # The settings may name the new one already; the keys that exist are under the one they say themselves.
         present = read_mark(directory).address or settings.of(keys.KeySettings).root
         settings = app.read_settings({**environment, "SUBS_KEYS_ROOT": present})
-        _allow(settings, operations.create_root, operations.CreateRoot(str(address)), terminal, clock)
+        allow(settings, operations.create_root, operations.CreateRoot(str(address)), terminal, clock)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return choice.create_root(address, directory, system_random)
 
@@ -72,7 +68,7 @@ def move(environment: Mapping[str, str], to: str, terminal: Terminal, clock: Clo
     found = choice.open_root(address, directory, system_random)
     if not terminal.confirm(f"Move all keys from {own.root} to {address} (root {found.fingerprint})."):
         raise Refusal("Nothing was moved.")
-    _allow(settings, operations.move_root, operations.MoveRoot(str(address)), terminal, clock)
+    allow(settings, operations.move_root, operations.MoveRoot(str(address)), terminal, clock)
     return moving.move_root(directory, own, address, clock, system_random)
 
 
@@ -80,48 +76,3 @@ def _directory(settings: Settings) -> Path:
     if settings.of(keys.KeySettings).service:
         raise Invalid("The keys are kept elsewhere (SUBS_KEYS_SERVICE): do this on that host.")
     return settings.of(HouseSettings).data_path / "keys"
-
-
-def _allow(
-    settings: Settings, operation: Operation, request: operations.CreateRoot | operations.MoveRoot,
-    terminal: Terminal, clock: Clock,
-) -> None:  # fmt: skip
-    """Through perform(), so that role, fresh sign-in, second factor and approval are asked and recorded as anywhere."""
-    house = app.build(settings, clock=clock)
-    try:
-        asyncio.run(_ask(house.kernel, operation, request, terminal))
-    finally:
-        house.close()
-
-
-async def _ask(
-    kernel: Kernel, operation: Operation, request: operations.CreateRoot | operations.MoveRoot, terminal: Terminal
-) -> None:
-    """A terminal holds no passkey, so whoever approves does it on the page; here it is asked for, and used."""
-    first = await sign_in(kernel, terminal, "the person who does this")
-    try:
-        await perform(kernel, operation, first, request, origin=ORIGIN)
-    except ApprovalNeeded as error:
-        if error.code != ApprovalNeeded.code:  # it was asked for already, and waits
-            raise
-        asked = await _asked(kernel, first, error)
-        if asked.way == "alone":
-            raise Refusal(
-                f"Nobody else could approve this. Do it from {asked.runs_from:%Y-%m-%d %H:%M} UTC on."
-            ) from None
-        raise Refusal(
-            f"Asked for approval ({asked.id}). Start the service, let somebody else approve it with their passkey at "
-            "/team/approvals, stop the service and do this again."
-        ) from None
-    await do(kernel, "identity.sign_out", first)
-
-
-async def _asked(kernel: Kernel, first: TeamMember, error: ApprovalNeeded) -> Any:
-    """The request for approval: a new one, or the one that waits already."""
-    found = await do(kernel, "access.approval_requests", first)
-    for item in found.mine:
-        if item.ended_at is None and (item.words.operation, item.arguments) == (error.operation, error.arguments):
-            return item
-    reason = "At the terminal of the keys."
-    given = {"operation": error.operation, "arguments": error.arguments, "reason": reason}
-    return await do(kernel, "access.ask_approval", first, **given)

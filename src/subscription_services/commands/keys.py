@@ -106,11 +106,13 @@ def backups(email: Email = "") -> None:
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A backup of the keys, keys-….db.")],
-    alone: Annotated[bool, typer.Option(help="There is nobody else who could agree.")] = False,
+    alone: Annotated[bool, typer.Option(help="The store is lost, and there is nobody else who could agree.")] = False,
 ) -> None:
-    """Put a backup of the wrapped keys in place. The service must be stopped; two people sign in, here.
+    """Put a backup of the wrapped keys in place. The service must be stopped; it takes two people.
 
-    Everybody erased since the backup is erased in it again, before it is used.
+    While the present store opens, somebody else approves on the page, as for anything that takes two: run this, let
+    them, run it again. Once the store is lost nothing can be served, and both sign in here. Everybody erased since the
+    backup is erased in it again, before it is used.
     """
     from subscription_services.commands import key_restore
 

@@ -7,6 +7,7 @@ import getpass
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from email.utils import parseaddr
 from typing import Any
 
 import httpx
@@ -22,17 +23,19 @@ from subscription_services.kernel.settings import HouseSettings
 Act = Callable[[str, dict[str, str]], Any]
 
 
-def bootstrap(environment: Mapping[str, str], email: str, name: str) -> str:
-    """Make the first administrator; the answer is their enrolment link. Works once ever (AlreadyBootstrapped)."""
+def bootstrap(environment: Mapping[str, str], people: Sequence[tuple[str, str]]) -> list[str]:
+    """Make the first administrators, by address and name; the answer is their enrolment links.
+
+    Works once ever (AlreadyBootstrapped)."""
     settings = app.read_settings(environment)
     app.prepare(settings)
     house = app.build(settings)
     try:
-        request = access.Bootstrap(email, name)
+        request = access.Bootstrap([access.FirstPerson(email, name) for email, name in people])
         made = asyncio.run(perform(house.kernel, access.bootstrap, System("cli.bootstrap"), request))
     finally:
         house.close()
-    return f"{settings.of(HouseSettings).public_url}/enrol?token={made.token}"
+    return [f"{settings.of(HouseSettings).public_url}/enrol?token={item.token}" for item in made.people]
 
 
 def call(environment: Mapping[str, str], email: str, name: str, fields: Sequence[str]) -> str:
@@ -81,13 +84,13 @@ def _find(name: str) -> Operation:
 
 
 def _sign_in(client: httpx.Client, email: str) -> str:
-    signed = _read(
+    signed = read(
         client.post("/api/identity.sign_in", json={"email": email, "password": getpass.getpass("Password: ")})
     )
     if signed["challenge"]:
         prompt = "Code: " if "code" in signed["ways"] else "Recovery code (passkeys work in a browser only): "
         code = {"challenge": signed["challenge"], "code": getpass.getpass(prompt)}
-        signed = _read(client.post("/api/identity.sign_in_code", json=code))
+        signed = read(client.post("/api/identity.sign_in_code", json=code))
     return str(signed["token"])
 
 
@@ -96,20 +99,29 @@ def send(client: httpx.Client, name: str, given: Mapping[str, str]) -> Any:
     operation = _find(name)
     path = f"/api/{operation.name}"
     if not operation.changes:
-        return _read(client.get(path, params=dict(given)))
+        return read(client.get(path, params=dict(given)))
     try:
         request = msgspec.convert(dict(given), operation.request, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"{operation.name}: {error}") from error
-    return _read(client.post(path, content=msgspec.json.encode(request), headers={"content-type": "application/json"}))
+    return read(client.post(path, content=msgspec.json.encode(request), headers={"content-type": "application/json"}))
 
 
-def _read(answer: httpx.Response) -> Any:
+def read(answer: httpx.Response) -> Any:
+    """What the service answered. Raises Refusal with its own words."""
     if answer.is_success:
         return answer.json()
     problem = answer.json()
     way_on = f" Ask for it: subs call {problem['solved_by']} …" if "solved_by" in problem else ""
     raise Refusal(f"{problem.get('title', 'Refused')}: {problem.get('detail', '')}{way_on}")
+
+
+def mailbox(text: str) -> tuple[str, str]:
+    """`Name <address>` (RFC 5322) as address and name. Raises Invalid."""
+    name, address = parseaddr(text)
+    if not name or "@" not in address:
+        raise Invalid(f"{text!r} is not like 'Ada Lovelace <ada@example.org>'.")
+    return address, name
 
 
 def pair(text: str) -> tuple[str, str]:

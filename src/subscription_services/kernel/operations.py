@@ -23,7 +23,7 @@ from .context import Context
 from .errors import DomainError
 from .events import Detail
 from .masking import Plan, plan_of
-from .ports import Keys
+from .ports import Keys, Writer
 from .transaction import ReadTransaction, Transaction
 
 T = TypeVar("T")
@@ -184,6 +184,7 @@ class Operation:
     concerns: Concerns | None = None
     personal: Plan | None = None
     """How the answer is masked for who looks at somebody else's; None where it holds nothing personal."""
+    writer: Writer = Writer.PERFORM
 
     @property
     def room(self) -> str:
@@ -214,12 +215,14 @@ def operation(
     idempotent: bool = True,
     audited: bool = True,
     concerns: Concerns | None = None,
+    writer: Writer = Writer.PERFORM,
 ) -> Callable[[Callable[..., Any]], Operation]:
     """Declare the function below as an operation. There is no default permission.
 
     `idempotent` says that a client may repeat it under an idempotency key (false only where the answer is a secret
     shown once). `audited=False` is for reads of what is public anyway; a change cannot switch it off. `concerns` gives
     the state of the rows that it is about, from the rows alone: once that changes, approvals have to be asked anew.
+    `writer` is who its transaction is to the database.
     """
 
     def declare(run: Callable[..., Any]) -> Operation:
@@ -233,7 +236,7 @@ def operation(
             subject=subject or _default_subject(by), prepare=prepare, idempotent=changes and idempotent,
             audited=audited, changes=changes, request=request, answer=answer, run=run,
             summary=(inspect.getdoc(run) or "").partition("\n")[0], module=run.__module__, concerns=concerns,
-            personal=plan_of(answer),
+            personal=plan_of(answer), writer=writer,
         )  # fmt: skip
         _check(declared, subject)
         return declared

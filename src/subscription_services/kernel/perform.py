@@ -175,7 +175,7 @@ async def _change(kernel: Kernel, operation: Operation, ctx: Context, request: m
     def work(connection: Connection) -> _Outcome:
         return _run_change(kernel, operation, connection, arguments)
 
-    outcome = await kernel.store.write(Writer.PERFORM, work)
+    outcome = await kernel.store.write(operation.writer, work)
     kernel.outbox.wake()
     return outcome
 

@@ -22,6 +22,7 @@ class Writer(StrEnum):
     """The closed list of those who may open a write transaction; a test holds who uses which."""
 
     PERFORM = "perform"
+    APPROVALS = "approvals"  # of operations too: on PostgreSQL a database role of its own may write what these do
     SEQUENCER = "sequencer"
     OUTBOX = "outbox"
     LIMITS = "limits"

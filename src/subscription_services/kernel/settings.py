@@ -84,6 +84,15 @@ class HouseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     database: Annotated[
         str, Says("Empty for the embedded store, else a URL: postgresql://user:password@host/name.", secret=True)
     ] = ""
+    approvals_database: Annotated[
+        str,
+        Says(
+            "PostgreSQL: the same database as a role that alone may write approvals (`subs database approvals-role` "
+            "prints how to make it). Empty: the service's own role writes them, so whoever has its password can insert "
+            "rows, which still count for nothing without the approver's signature.",
+            secret=True,
+        ),
+    ] = ""
     limits_url: Annotated[
         str,
         Says(

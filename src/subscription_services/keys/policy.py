@@ -85,6 +85,8 @@ DEFAULT_POLICY = Policy(
             *_subjects(_READ, _ORIGIN),
             *_subjects(_RECALL, "subject", _ORIGIN),
             *_own("access"),
+            # permits of deployments are signed statements
+            Grant(Kind.SIGN, "access.deployments", _SIGN),
             Grant(Kind.INDEX, "identity.email", _USE),
             Grant(Kind.INDEX, "ledger.origin", _USE),
         ),

@@ -43,6 +43,8 @@ _ACTIONS: dict[str, tuple[int, int]] = {
     "identity.finish_recovery": (ACCOUNT_CHANGE, OTHER),
     "access.bootstrap": (ACCOUNT_CHANGE, 1), "access.invite": (ACCOUNT_CHANGE, 1),
     "access.grant_role": (ACCOUNT_CHANGE, 7), "access.end_grant": (ACCOUNT_CHANGE, 8),
+    "access.confirm_role": (ACCOUNT_CHANGE, 7),
+    "access.permit_deployment": (ENTITY_MANAGEMENT, 1), "access.end_deployment": (ENTITY_MANAGEMENT, 4),
     "access.create_service_account": (ENTITY_MANAGEMENT, 1), "access.end_service_account": (ENTITY_MANAGEMENT, 4),
     "access.issue_token": (ENTITY_MANAGEMENT, 1), "access.revoke_token": (ENTITY_MANAGEMENT, 4),
     "monitoring.record_settings": (ENTITY_MANAGEMENT, 3), "ledger.keep_for": (ENTITY_MANAGEMENT, 3),

@@ -27,7 +27,7 @@ _RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detect
 _FULL = frozenset({"53100"})  # disk_full
 
 
-def make_engine(url: str, *, read_only: bool) -> Engine:
+def make_engine(url: str, *, read_only: bool, size: int = THREADS) -> Engine:
     """An engine whose sessions are read-only when asked. Sizes fit the pool of threads."""
     options = "-c synchronous_commit=on"
     if read_only:
@@ -35,7 +35,7 @@ def make_engine(url: str, *, read_only: bool) -> Engine:
         options = "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
     return create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1), execution_options={} if read_only else {HOLDS: True},
-        pool_size=THREADS, max_overflow=4, pool_pre_ping=False,
+        pool_size=size, max_overflow=4, pool_pre_ping=False,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "subscription-services"},
     )  # fmt: skip
 
@@ -45,8 +45,10 @@ class PostgresStore:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, approvals_url: str = "") -> None:
+        """`approvals_url` is that of the role which alone may write approvals; without it the service's own does."""
         self._url = url
+        self._approvals = make_engine(approvals_url, read_only=False, size=1) if approvals_url else None
         self.write_engine = make_engine(url, read_only=False)
         self._read_engine = make_engine(url, read_only=True)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
@@ -55,8 +57,10 @@ class PostgresStore:
         self._soon_lock = threading.Lock()
         self._timer: threading.Timer | None = None
         try:
-            with self.write_engine.connect():
-                pass
+            for engine in (self.write_engine, self._approvals):
+                if engine is not None:
+                    with engine.connect():
+                        pass
         except OperationalError as error:
             raise StartError(f"The database does not answer: {str(error.orig).strip()}") from error
 
@@ -83,7 +87,7 @@ class PostgresStore:
     async def write(self, writer: Writer, work: Callable[[Connection], T]) -> T:
         if self._soon:
             self._begin_soon()
-        return await self._in_pool(lambda: _translated(lambda: self._transact(work)))
+        return await self._in_pool(lambda: _translated(lambda: self._transact(work, writer)))
 
     def write_soon(self, writer: Writer, work: Callable[[Connection], object]) -> Future[object]:
         done: Future[object] = Future()
@@ -104,6 +108,8 @@ class PostgresStore:
         self._pool.shutdown(wait=True)
         self.write_engine.dispose()
         self._read_engine.dispose()
+        if self._approvals is not None:
+            self._approvals.dispose()
 
     def _begin_soon(self) -> None:
         with self._soon_lock:
@@ -124,10 +130,11 @@ class PostgresStore:
         future: Future[T] = self._pool.submit(run)
         return await asyncio.shield(asyncio.wrap_future(future))
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], writer: Writer = Writer.PERFORM) -> T:
+        engine = self._approvals if writer is Writer.APPROVALS and self._approvals else self.write_engine
         for attempt in range(TRIES):
             try:
-                with self.write_engine.begin() as connection:
+                with engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
                 if _state(error) not in _RETRY or attempt == TRIES - 1:

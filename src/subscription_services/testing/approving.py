@@ -10,10 +10,12 @@ import msgspec
 from subscription_services.access.approval_queries import ApprovalRequest
 from subscription_services.access.approvals import policy_of
 from subscription_services.access.operations.approvals import Approve, AskApproval, OneRequest
+from subscription_services.access.operations.people import EndGrant, GrantRole, Invite, People
+from subscription_services.access.queries import Grant
 from subscription_services.identity import relying_party
 from subscription_services.identity.operations.passkeys import RegisterPasskey
 from subscription_services.identity.operations.second_factor import Nothing
-from subscription_services.kernel.actors import Actor, TeamMember
+from subscription_services.kernel.actors import Actor, Role, TeamMember
 from subscription_services.kernel.authorise import canonical
 
 from .authenticator import Authenticator
@@ -64,6 +66,26 @@ def signature(passkey: Authenticator, challenge: str) -> dict[str, str]:
         "credential": answer["id"], "client_data": response["clientDataJSON"],
         "authenticator_data": response["authenticatorData"], "signature": response["signature"],
     }  # fmt: skip
+
+
+def give_role(
+    world: World, boss: TeamMember, account: str, role: Role, reason: str = "helps", days: int | None = None
+) -> Grant:
+    """The role, asked for by `boss`, approved by an administrator who is there for that alone, and carried out."""
+    request = GrantRole(account, role, reason, days)
+    other = world.team(Role.ADMINISTRATOR)
+    approve(world, other, ask(world, boss, "access.grant_role", request).id)
+    given: Grant = world.do("access.grant_role", boss, request)
+    held = next(person for person in world.do("access.people", other, People()).people if person.id == other.id)
+    world.do("access.end_grant", boss, EndGrant(held.grants[0].id, "was there to approve"))
+    return given
+
+
+def invited(world: World, boss: TeamMember, email: str, role: Role, name: str = "New Person") -> str:
+    """The account of somebody new whom `boss` invited, who holds the role."""
+    account = str(world.do("access.invite", boss, Invite(email, name)).account)
+    give_role(world, boss, account, role)
+    return account
 
 
 def approved(world: World, asker: Actor, name: str, request: msgspec.Struct) -> ApprovalRequest:

@@ -4,12 +4,14 @@ from subscription_services.kernel.operations import operations_of as _operations
 
 from . import approvals as _approvals
 from . import canary as _canary
+from . import deployments as _deployments
 from . import explaining as _explaining
 from . import foresight as _foresight
 from . import glass as _glass
 from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
+from . import lost_keys as _lost_keys
 from . import people as _people
 from . import review_schedule as _review_schedule
 from . import reviews as _reviews
@@ -36,6 +38,8 @@ OPERATIONS = (
     *_operations_of(_unmask),
     *_operations_of(_reviews),
     *_operations_of(_review_schedule),
+    *_operations_of(_lost_keys),
+    *_operations_of(_deployments),
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

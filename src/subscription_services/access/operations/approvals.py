@@ -19,6 +19,7 @@ from subscription_services.access.approval_queries import (
     ApprovalRequest,
     ApprovalRequests,
     arguments_as,
+    colleagues_in,
     inbox,
     names_of,
     request_row,
@@ -45,6 +46,7 @@ from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Invalid, NotFound, Refusal
 from subscription_services.kernel.needs import recent_sign_in
 from subscription_services.kernel.operations import Change, Declined, Limit, Operation, Seen, operation
+from subscription_services.kernel.ports import Writer
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import joined, words
 from subscription_services.mail import SendLetter
@@ -122,8 +124,9 @@ def ask_approval(tx: Transaction, ctx: Context, request: AskApproval) -> Change[
 
 
 @operation(
-    "access.approve", by=DECIDERS, needs=[recent_sign_in], limits=[Limit(60, 3600, "actor")], subject=requester_of
-)
+    "access.approve", by=DECIDERS, needs=[recent_sign_in], limits=[Limit(60, 3600, "actor")], subject=requester_of,
+    writer=Writer.APPROVALS,
+)  # fmt: skip
 def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalRequest] | Declined:
     """Approve one exact request of somebody else, as it was shown, with one's own signature."""
     row = _open(tx, ctx, request.id)
@@ -135,8 +138,8 @@ def approve(tx: Transaction, ctx: Context, request: Approve) -> Change[ApprovalR
     named = frozenset(ids_in(msgspec.json.decode(arguments)))
     _check_may(tx, ctx, row, policy, named)
     _check_same(tx, ctx, row, operation, arguments)
-    sight = sight_of(ctx.actor, _roles(tx, ctx), mine=False)
-    said = words_of(operation, arguments, reason, _name(tx, ctx, row), sight)
+    sight, team = sight_of(ctx.actor, _roles(tx, ctx), mine=False), colleagues_in(tx, arguments)
+    said = words_of(operation, arguments, reason, _name(tx, ctx, row), sight, team)
     if said.digest != request.shown:
         raise OtherWords()
     assertion = _assertion(request)
@@ -205,7 +208,7 @@ def _add(
     tx: Transaction, ctx: Context, request: AskApproval, wanted: msgspec.Struct, digest: bytes, policy: Policy, *,
     alone: bool,
 ) -> Row[Any]:  # fmt: skip
-    runs_from = ctx.now + timedelta(hours=in_force().alone_hours) if alone else None
+    runs_from = ctx.now + timedelta(seconds=in_force().alone_seconds) if alone else None
     values: dict[str, Any] = {
         "id": ctx.ids.new("apq"), "digest": digest, "operation": request.operation, "requester": ctx.actor.id,
         "needed": policy.needed, "roles": msgspec.json.encode(sorted(policy.roles)).decode(),

@@ -1,4 +1,4 @@
-"""The team: the first administrator, invitations, roles given and ended."""
+"""The team: the first administrators, invitations, roles given and ended."""
 
 from __future__ import annotations
 
@@ -12,16 +12,28 @@ from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access import accounts, catalogue, model, policy, queries
 from subscription_services.access.authority import HouseAuthority
-from subscription_services.access.errors import AlreadyBootstrapped, GrantEnded, NotATeamMember, RoleHeld
+from subscription_services.access.errors import (
+    AlreadyBootstrapped,
+    GrantEnded,
+    NotATeamMember,
+    NothingToConfirm,
+    NotIndependent,
+    NotToOneself,
+    RoleHeld,
+)
+from subscription_services.access.independence import eligible, why_not
+from subscription_services.access.movers import moves
 from subscription_services.access.review_policy import stands_until
 from subscription_services.kernel import authorise
 from subscription_services.kernel.actors import Role, ServiceAccount, Subscriber, TeamMember
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import Refusal, SecondFactorNeeded
-from subscription_services.kernel.needs import recent_sign_in
-from subscription_services.kernel.operations import Change, Seen, SystemOnly, operation
+from subscription_services.kernel.events import Detail
+from subscription_services.kernel.needs import approvals, recent_sign_in
+from subscription_services.kernel.operations import Change, Limit, Seen, SystemOnly, operation
 from subscription_services.kernel.personal import FieldKind, Personal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
+from subscription_services.mail import SendLetter
 from subscription_services.storage.rows import insert_row
 
 Email = Annotated[str, Meta(min_length=3, max_length=254), Personal(FieldKind.COLLEAGUE_EMAIL)]
@@ -29,11 +41,18 @@ Name = Annotated[str, Meta(min_length=1, max_length=120), Personal(FieldKind.COL
 Reason = Annotated[str, Meta(min_length=3, max_length=500), Personal(FieldKind.TEXT)]
 Id = Annotated[str, Meta(min_length=1, max_length=48)]
 GrantDays = Annotated[int, Meta(ge=1, le=90)]
+MOST_FIRST = 5
+
+
+class FirstPerson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+    name: Name
 
 
 class Bootstrap(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    email: Email
-    name: Name
+    """Everybody who is an administrator from the start. Two or more can approve for each other from the first day."""
+
+    people: Annotated[list[FirstPerson], Meta(min_length=1, max_length=MOST_FIRST)]
 
 
 class Enrolment(msgspec.Struct, frozen=True):
@@ -43,12 +62,19 @@ class Enrolment(msgspec.Struct, frozen=True):
     token: str
 
 
+class FirstPeople(msgspec.Struct, frozen=True):
+    """In the order of the request."""
+
+    people: list[Enrolment]
+
+
 class Invite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     name: Name
-    role: Role
-    reason: Reason
-    days: GrantDays | None = None
+
+
+class Invited(msgspec.Struct, frozen=True):
+    account: str
 
 
 class GrantRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +87,11 @@ class GrantRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EndGrant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    id: Id
+    reason: Reason
+
+
+class ConfirmRole(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: Id
     reason: Reason
 
@@ -91,38 +122,90 @@ class Permissions(msgspec.Struct, frozen=True):
     by=[SystemOnly("somebody has to be the first; works once ever")],
     idempotent=False,
 )
-def bootstrap(tx: Transaction, ctx: Context, request: Bootstrap) -> Change[Enrolment]:
-    """Make the first administrator, once ever. The answer is the secret of their enrolment link."""
+def bootstrap(tx: Transaction, ctx: Context, request: Bootstrap) -> Change[FirstPeople]:
+    """Make the first administrators, once ever. The answer holds the secrets of their enrolment links."""
     if tx.connection.execute(select(model.bootstrap.c.place)).first() is not None:
         raise AlreadyBootstrapped()
     try:
         tx.connection.execute(insert(model.bootstrap), {"place": 1, "at": ctx.now})
     except IntegrityError as error:
         raise AlreadyBootstrapped() from error
-    account = accounts.create(tx, ctx, request.email, request.name)
-    _insert_grant(tx, ctx, account, Role.ADMINISTRATOR, "The first administrator.", None)
-    made = Enrolment(account, accounts.enrolment_token(tx, ctx, account))
-    return Change(None, made, object=account, subject=account, details={"role": Role.ADMINISTRATOR.value})
+    made = []
+    for person in request.people:
+        account = accounts.create(tx, ctx, person.email, person.name)
+        _insert_grant(tx, ctx, account, Role.ADMINISTRATOR, "One of the first administrators.", None)
+        made.append(Enrolment(account, accounts.enrolment_token(tx, ctx, account)))
+    first, *others = [item.account for item in made]
+    details: dict[str, Detail] = {"role": Role.ADMINISTRATOR.value, "others": others}
+    return Change(None, FirstPeople(made), object=first, subject=first, details=details)
 
 
-@operation("access.invite", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])
-def invite(tx: Transaction, ctx: Context, request: Invite) -> Change[queries.Grant]:
-    """Make an account for a new team member with one role and write them the enrolment letter."""
+@operation("access.invite", by=[Role.ADMINISTRATOR], needs=[recent_sign_in], limits=[Limit(60, 3600, "actor")])
+def invite(tx: Transaction, ctx: Context, request: Invite) -> Change[Invited]:
+    """Make an account for a new team member, without any role yet, and write them the enrolment letter."""
     account = accounts.create(tx, ctx, request.email, request.name)
-    grant = _insert_grant(tx, ctx, account, request.role, request.reason, request.days)
     accounts.send_enrolment(tx, account)
-    return _granted(grant)
+    return Change(None, Invited(account), object=account, subject=account)
 
 
-@operation("access.grant_role", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])
-def grant_role(tx: Transaction, ctx: Context, request: GrantRole) -> Change[queries.Grant]:
-    """Give a team member a role, for as long as reviews keep it or for some days. Nobody gives one to themselves."""
+def _receiver(tx: ReadTransaction, ctx: Context, request: GrantRole) -> str:
+    """Who is to hold the role, refused before anybody is asked to approve it. Raises NotToOneself."""
     policy.check_grant(ctx.actor.id, request.account)
+    return request.account
+
+
+def _as_they_stand(tx: ReadTransaction, ctx: Context, request: GrantRole) -> bytes:
+    """The account and what it holds now: whatever is approved gives a role to somebody who holds exactly this.
+
+    Raises NotATeamMember, RoleHeld."""
     found = accounts.people(tx, [request.account])
     if not found or not found[0].open or not found[0].team:
         raise NotATeamMember()
+    held = queries.held_by(tx, request.account, ctx.now)
+    if request.role in {item.role for item in held}:
+        raise RoleHeld()
+    holds = [[item.id, item.role, item.ends_at] for item in held]
+    return msgspec.json.encode([request.account, queries.ended_of(tx, request.account), holds])
+
+
+def _holder(tx: ReadTransaction, ctx: Context, request: ConfirmRole) -> str:
+    """Raises NotFound."""
+    return str(queries.grant_row(tx, request.id).account)
+
+
+@operation(
+    "access.grant_role", by=[Role.ADMINISTRATOR], needs=[recent_sign_in, approvals(1)],
+    limits=[Limit(60, 3600, "actor")], subject=_receiver, concerns=_as_they_stand,
+)  # fmt: skip
+def grant_role(tx: Transaction, ctx: Context, request: GrantRole) -> Change[queries.Grant]:
+    """Give a team member a role, for as long as reviews keep it or for some days. Nobody gives one to themselves."""
     _end_lapsed(tx, ctx, request.account, request.role)
-    return _granted(_insert_grant(tx, ctx, request.account, request.role, request.reason, request.days))
+    made = _insert_grant(tx, ctx, request.account, request.role, request.reason, request.days)
+    tx.outbox.add(SendLetter(letter="access.role_given", account=made.account, values={"grant": made.id}))
+    return _granted(made, moves(tx, ctx, made))
+
+
+@operation("access.confirm_role", by=[Role.ADMINISTRATOR], needs=[recent_sign_in], subject=_holder)
+def confirm_role(tx: Transaction, ctx: Context, request: ConfirmRole) -> Change[queries.Grant]:
+    """Confirm that somebody who got another role keeps this one. Nobody confirms their own."""
+    row = tx.connection.execute(select(model.grant).where(model.grant.c.id == request.id).with_for_update()).one()
+    before = queries.open_grant(tx, row)
+    if row.ended_at is not None or row.ends_at <= ctx.now:
+        raise GrantEnded()
+    if row.moved_at is None:
+        raise NothingToConfirm()
+    (me,) = accounts.people(tx, [ctx.actor.id])
+    if me.id == row.account:
+        raise NotToOneself("Nobody confirms their own role. Ask another administrator.")
+    if objection := why_not(tx, row.account, me):
+        raise NotIndependent(objection)
+    kept = update(model.grant).where(model.grant.c.id == row.id)
+    tx.connection.execute(kept.values(ends_at=row.ends_before, ends_before=None, moved_at=None))
+    tx.outbox.add(SendLetter(letter="access.role_confirmed", account=row.account, values={"grant": row.id}))
+    after = msgspec.structs.replace(before, ends_at=row.ends_before, moved_at=None)
+    details = {"role": before.role.value, "account": before.account}
+    return Change(before, after, object=before.id, subject=before.account, details=details,
+                  personal={"reason": request.reason})  # fmt: skip
 
 
 @operation("access.end_grant", by=[Role.ADMINISTRATOR], needs=[recent_sign_in])
@@ -144,6 +227,10 @@ def end_grant(tx: Transaction, ctx: Context, request: EndGrant) -> Change[querie
 def people(tx: ReadTransaction, ctx: Context, request: People) -> Seen[queries.Team]:
     """Everybody on the team, with the roles they hold now and who gave them."""
     found = queries.team(tx, ctx.now)
+    held = next((person.grants for person in found.people if person.id == ctx.actor.id), [])
+    if Role.ADMINISTRATOR in {item.role for item in held}:
+        others = eligible(tx, [Role.ADMINISTRATOR], ctx.actor.id, (), ctx.now)
+        found = msgspec.structs.replace(found, others=len(others))
     return Seen(found, details={"people": len(found.people)})
 
 
@@ -180,8 +267,10 @@ def _insert_grant(
     return made
 
 
-def _granted(grant: queries.Grant) -> Change[queries.Grant]:
-    details = {"role": grant.role.value, "account": grant.account}
+def _granted(grant: queries.Grant, moved: list[str]) -> Change[queries.Grant]:
+    details: dict[str, Detail] = {"role": grant.role.value, "account": grant.account}
+    if moved:
+        details["lapse_unless_confirmed"] = moved
     return Change(None, grant, subject=grant.account, details=details)
 
 

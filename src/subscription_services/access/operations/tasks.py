@@ -181,7 +181,14 @@ def task_record(tx: ReadTransaction, ctx: Context, request: OneTask) -> Seen[Tas
     return Seen(answer, object=row.id, details={"entries": len(entries)})
 
 
-@operation("access.make_task_rule", by=[Role.ADMINISTRATOR], needs=[recent_sign_in, approvals(1)])
+def _rules_now(tx: ReadTransaction, ctx: Context, request: MakeTaskRule) -> bytes:
+    """The rules in force, beside which this one will stand."""
+    return msgspec.json.encode(sorted(item.id for item in live_rules(tx)))
+
+
+@operation(
+    "access.make_task_rule", by=[Role.ADMINISTRATOR], needs=[recent_sign_in, approvals(1)], concerns=_rules_now
+)  # fmt: skip
 def make_task_rule(tx: Transaction, ctx: Context, request: MakeTaskRule) -> Change[TaskRule]:
     """Have tasks for named operations granted at once to who holds a role; who makes the rule is not among them."""
     if strange := sorted(set(request.operations) - catalogue.lends(request.role)):

@@ -9,6 +9,7 @@ from subscription_services.web.routes import Route, get
 
 from .approvals import approval_routes
 from .console import team_navigation
+from .deployments import deployment_routes
 from .explaining import explaining_routes
 from .find import find_routes
 from .glass import glass_routes
@@ -34,6 +35,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
         *service_account_routes(),
         *unused_routes(),
         *approval_routes(),
+        *deployment_routes(),
         *task_routes(),
         *glass_routes(),
         *review_routes(),

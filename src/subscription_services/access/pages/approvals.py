@@ -21,6 +21,7 @@ from subscription_services.access.operations.approvals import (
     withdraw_request,
 )
 from subscription_services.access.operations.glass import seal_glass
+from subscription_services.access.settings import LONG_ENOUGH
 from subscription_services.kernel.errors import DomainError, NotFound, Refusal
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.words import joined, table, words
@@ -155,6 +156,12 @@ def state_of(item: ApprovalRequest) -> tuple[str, str, str]:
     return told, "accent", "clock"
 
 
+def _short_wait(item: ApprovalRequest) -> int:
+    """Seconds that it waits, where those are too few for anybody to stop it."""
+    waits = int((item.runs_from - item.asked_at).total_seconds()) if item.runs_from else 0
+    return waits if waits < LONG_ENOUGH else 0
+
+
 async def _request(call: Call, form: FormState | None = None, status: int = 200) -> Response:
     may = enter(call)
     found: ApprovalRequest = await call.perform(approval_request, OneRequest(call.path("id")))
@@ -162,5 +169,5 @@ async def _request(call: Call, form: FormState | None = None, status: int = 200)
         "access/approval.html", status, item=found, roles=joined(*(role.value.capitalize() for role in found.roles)),
         form=form or FormState(), state=state_of(found), now=call.now,
         may_refuse=refuse_approval.name in may and not found.mine and found.ended_at is None,
-        over=found.ended_at is not None or found.expires_at <= call.now,
+        over=found.ended_at is not None or found.expires_at <= call.now, short_wait=_short_wait(found),
     )  # fmt: skip

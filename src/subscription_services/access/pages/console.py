@@ -8,10 +8,11 @@ from types import MappingProxyType
 import msgspec
 
 from subscription_services.access import catalogue
+from subscription_services.access.settings import in_force
 from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotFound, NotSignedIn, SecondFactorNeeded
 from subscription_services.kernel.operations import Operation
-from subscription_services.kernel.words import as_words, counted, words
+from subscription_services.kernel.words import Words, as_words, counted, words
 from subscription_services.web.call import Call
 from subscription_services.web.page import NavItem
 
@@ -25,6 +26,7 @@ _LINKS = (
     ("access.unused_permissions", NavItem("Not used", "/team/unused", "question", "/team/unused")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
     ("access.reviews", NavItem("Reviews", "/team/reviews", "repeat", "/team/reviews")),
+    ("access.deployments", NavItem("Releases", "/team/deployments", "box", "/team/deployments")),
     ("access.tasks", NavItem("Tasks", "/team/tasks", "clock", "/team/tasks")),
     ("access.glass", NavItem("Break glass", "/team/glass", "warning", "/team/glass")),
     ("keys.states", NavItem("Keys", "/team/keys", "lock", "/team/keys")),
@@ -75,6 +77,14 @@ def enter(call: Call) -> frozenset[str]:
 
 def _gives(roles: Collection[Role], item: Operation, withheld: Collection[tuple[Role, str]]) -> bool:
     return any(rule in roles and (rule, item.name) not in withheld for rule in item.by)
+
+
+def waits() -> Words:
+    """How long what takes two people waits where there is nobody to ask."""
+    seconds = in_force().alone_seconds
+    if seconds % 3600 == 0:
+        return counted("%(num)s hour", "%(num)s hours", seconds // 3600)
+    return counted("%(num)s second", "%(num)s seconds", seconds)
 
 
 def short(identifier: str) -> str:

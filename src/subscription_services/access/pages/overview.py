@@ -13,7 +13,7 @@ from subscription_services.kernel.events import Outcome
 from subscription_services.kernel.words import words
 from subscription_services.web.call import Call
 
-from .console import enter, short, team_navigation
+from .console import enter, short, team_navigation, waits
 
 SOON = timedelta(days=14)
 ALL_WITH = words("all with a second factor")
@@ -24,11 +24,13 @@ async def show_overview(call: Call) -> Response:
     may = enter(call)
     mine: Permissions = await call.perform(my_permissions, MyPermissions())
     stats: list[tuple[str, str, str]] = []
+    others, nobody = None, False
     if people.name in may:
         team = await call.perform(people, People())
         without = sum(not person.second_factor for person in team.people)
         factors = words("%(number)s without second factor", number=without) if without else ALL_WITH
         stats.append((words("On the team"), str(len(team.people)), factors))
+        others, nobody = team.others, len(team.administrators) < 2
     if service_accounts.name in may:
         found = await call.perform(service_accounts, ListServiceAccounts())
         live = [token for account in found.accounts for token in account.tokens
@@ -49,5 +51,5 @@ async def show_overview(call: Call) -> Response:
     links = [item for item in team_navigation(mine.roles) if item.href != "/team"]
     return call.render(
         "access/overview.html", stats=stats, links=links, mine=mine, refusals=refusals[:5], short=short, now=call.now,
-        day=call.now - timedelta(days=1),
+        day=call.now - timedelta(days=1), others=others, nobody=nobody, waits=waits(),
     )  # fmt: skip

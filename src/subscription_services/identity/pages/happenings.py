@@ -75,6 +75,7 @@ WORDS = table({
     "access.my_permissions": "Looked at own permissions",
     "access.invite": "Invited to the team", "access.grant_role": "Role given", "access.end_grant": "Role taken back",
     "access.unmask": "Looked at data of yours that is masked otherwise",
+    "access.confirm_role": "Role confirmed",
 })  # fmt: skip
 # looks at one's own pages: worth knowing that they happened, not worth a line each
 LOOKS = frozenset(

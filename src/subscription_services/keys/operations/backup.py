@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
-from subscription_services.kernel.needs import recent_sign_in
+from subscription_services.kernel.events import Detail
+from subscription_services.kernel.needs import approvals, recent_sign_in
 from subscription_services.kernel.operations import Change, Limit, Prepared, Seen, SystemOnly, operation
 from subscription_services.kernel.personal import NotPersonal
 from subscription_services.kernel.transaction import Reading, ReadTransaction, Transaction
@@ -50,29 +51,24 @@ class BackupList(msgspec.Struct, frozen=True):
     place: str
 
 
-class AgreeToRestore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`digest` is the SHA-256 of the copy's file, in hexadecimal."""
+class Restore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A copy that is to take the store's place. `digest` is the SHA-256 of its file, in hexadecimal."""
 
     digest: Digest
-
-
-class Agreed(msgspec.Struct, frozen=True):
-    digest: str
+    made_at: datetime
+    keys: Count
 
 
 class RecordRestore(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A copy about to take the store's place; `agreed_by` is empty where nobody else could have agreed.
+    """What the copy that is about to take the store's place does.
 
     `lost` counts keys that only the store before had, None where that does not open any more.
     """
 
     digest: Digest
-    made_at: datetime
-    keys: Count
     lost: Count | None
     erased_again: Count
     erasures_from: Word
-    agreed_by: Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +104,20 @@ def backups(tx: ReadTransaction, ctx: Context, request: ListBackups) -> Seen[Bac
     return Seen(BackupList(list(found.copies), found.due_at, found.keep_days, found.place))
 
 
-@operation("keys.agree_to_restore", by=KEEPERS, needs=[recent_sign_in])
-def agree_to_restore(tx: Transaction, ctx: Context, request: AgreeToRestore) -> Change[Agreed]:
-    """Agree that somebody else puts this copy of the wrapped keys in place."""
-    return Change(None, Agreed(request.digest), object=request.digest)
+@operation("keys.restore", by=KEEPERS, needs=[recent_sign_in, approvals(1)])
+def restore(tx: Transaction, ctx: Context, request: Restore) -> Change[Restore]:
+    """Allow a copy of the wrapped keys to take the store's place; `subs keys restore` puts it there afterwards."""
+    details: dict[str, Detail] = {"made_at": request.made_at.isoformat(), "keys": request.keys}
+    return Change(None, request, object=request.digest, details=details)
 
 
-@operation("keys.restore", by=KEEPERS, needs=[recent_sign_in])
+@operation("keys.record_restore", by=[SystemOnly("`subs keys restore`, before the copy takes the store's place")])
 def record_restore(tx: Transaction, ctx: Context, request: RecordRestore) -> Change[RecordRestore]:
-    """Record that a copy of the wrapped keys takes the store's place, before it does."""
-    return Change(
-        None, request, object=request.digest,
-        details={
-            "made_at": request.made_at.isoformat(), "keys": request.keys, "lost": request.lost,
-            "erased_again": request.erased_again, "erasures_from": request.erasures_from,
-            "agreed_by": request.agreed_by,
-        },
-    )  # fmt: skip
+    """Record what a copy of the wrapped keys that takes the store's place loses and erases again, before it does."""
+    details: dict[str, Detail] = {
+        "lost": request.lost, "erased_again": request.erased_again, "erasures_from": request.erasures_from,
+    }  # fmt: skip
+    return Change(None, request, object=request.digest, details=details)
 
 
-OPERATIONS = (back_up, backups, agree_to_restore, record_restore)
+OPERATIONS = (back_up, backups, restore, record_restore)
