@@ -237,8 +237,10 @@ def record_token_use(tx: Transaction, ctx: Context, request: RecordTokenUse) -> 
     return Change(before, after, details={"service_account": before.service_account})
 
 
-def _owner(tx: ReadTransaction, account: str) -> accounts.Account:
-    """Raises NotATeamMember."""
+def _owner(tx: Transaction, account: str) -> accounts.Account:
+    """Somebody who can answer for a program. Leaving takes the same lock, so that nobody becomes the owner while they
+    leave. Raises NotATeamMember."""
+    queries.lock_standing_administrators(tx)
     found = accounts.people(tx, [account])
     if not found or not found[0].open or not found[0].team:
         raise NotATeamMember(fields={"owner": "Choose a team member whose account is open."})
