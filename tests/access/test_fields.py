@@ -62,7 +62,7 @@ def filled(kind: Any) -> Any:
         return parts[0]
     if get_origin(kind) in (list, tuple, frozenset, set):
         made = [filled(part) for part in parts if part is not Ellipsis]
-        return get_origin(kind)(made)  # type: ignore[misc]  # a plain container
+        return get_origin(kind)(made)
     if get_origin(kind) is dict:
         return {"key": filled(parts[1])}
     if parts and (get_origin(kind) is Union or type(kind).__name__ == "UnionType"):
