@@ -117,7 +117,8 @@ def test_one_has_shown_what_one_needs_once_and_the_person_reads_why(world: World
     person, support = dulcinea(world), world.team(Role.SUPPORT)
     page = f"/team/unmask/{person.id}"
     form = visit(support, page).text
-    assert all(f'name="{name}"' in form for name in ("email", "name", "address", "reason"))
+    assert all(f'name="{name}"' in form for name in ("email", "address", "reason"))
+    assert 'name="name"' not in form, "a name is plain to support anyway"
     assert EMAIL not in form
     wrong = visit(support, page, email="true", reason="")
     assert (wrong.status_code, EMAIL in wrong.text) == (422, False)
@@ -275,6 +276,7 @@ def test_an_invoice_shows_billing_what_it_corrects_on_paper_as_on_the_page(world
     email = world.do("identity.profile", person, ShowProfile()).email
     page = visit(billing, f"/invoices/{wanted}").text
     assert NAME in page and email not in page
+    assert f'href="/team/unmask/{person.id}"' in page
     paper = visit(billing, f"/invoices/{wanted}.pdf")
     assert paper.headers["content-type"] == "application/pdf"
     assert email in visit(person, f"/invoices/{wanted}").text, "one's own invoice is plain"
