@@ -178,7 +178,7 @@ def test_an_erased_person_is_billed_no_more_and_their_invoice_stays_readable(sho
     found = shop.world.do("subscriptions.show", clerk, sub_asks.OneSubscription(started.subscription))
     assert found.status is Status.ENDED
     document = shop.world.do("billing.invoice", clerk, asks.OneInvoice(invoice.id))
-    assert document.buyer == "Ada Łukasiewicz\nada@example.org"
+    assert document.buyer == "Ada Łukasiewicz\na…@e….org", "masked for billing as ever; the paper kept holds all of it"
     with pytest.raises(SubjectErased):
         shop.world.do("billing.of_person", clerk, asks.OfPerson(me.id))
 

@@ -21,7 +21,7 @@ SAID = {"aria-label", "aria-description", "title", "alt", "placeholder", "data-b
 SILENT = {"style", "script", "svg", "code", "pre", "time", "textarea"}
 MONEY = "money"
 DATE = re.compile(r"\b\d{1,2} \w+ \d{4}(?:, \d\d:\d\d UTC)?|\d{4}-\d\d-\d\dT[\d:.]+Z|\d+(?:\.\d+)? (?:KiB|MiB)\b")
-IDENTIFIER = re.compile(r"\b[a-z]{2,4}_[0-9a-z…]{6,}|\b[\w.]+@[\w.]+\b|(?<!\w)/[\w./-]+|\b[a-z]+\.[a-z_]+\b")
+IDENTIFIER = re.compile(r"\b[a-z]{2,4}_[0-9a-z…]{6,}|\b[\w.…]+@[\w.…]+\b|(?<!\w)/[\w./-]+|\b[a-z]+\.[a-z_]+\b")
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
 

@@ -44,6 +44,7 @@ TEAM = (
     "/team/keys/purposes/subject", "/team/keys/re-encryption", "/team/mail", "/account/two-factor", "/account/profile",
     "/account/devices", "/account/activity", "/team/approvals", "/team/tasks", "/team/tasks/new",
     "/team/unused",
+    "/team/unmask/acc_0193a1",
 )  # fmt: skip
 # path, what is typed: each comes back with errors
 MISTAKES: tuple[tuple[str, dict[str, str]], ...] = (

@@ -26,7 +26,7 @@ class Words(msgspec.Struct, frozen=True):
     title: Annotated[str, NotPersonal("says what the operation does")]
     lines: list[tuple[str, str]]
     reason: AsShown
-    requester: str
+    requester: AsShown
     digest: str
     masked: bool
 

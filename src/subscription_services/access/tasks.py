@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, Row, func, select, update
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, func, select, update
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound, SubjectErased
-from subscription_services.kernel.personal import ColleagueName, FreeText
+from subscription_services.kernel.personal import ColleagueName, FieldKind, Personal
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.ledger import queries as ledger
 from subscription_services.storage.rows import open_row
@@ -55,7 +55,7 @@ class Task(msgspec.Struct, frozen=True):
     id: str
     account: str
     name: ColleagueName
-    title: FreeText
+    title: Annotated[str, Personal(FieldKind.TEXT, of="account")]
     about_kind: str
     about: str
     role: Role

@@ -31,6 +31,7 @@ from .ids import Ids
 from .operations import Change, Declined, Operation, Registry, Seen, own_account
 from .ports import Approvals, Authority, EventLog, KeysFor, Limiter, Outbox, Store, Writer
 from .recording import Refusals, declined_event, failure_event, own_look, seen_event, success_event, touched
+from .sight import is_masked_for
 from .transaction import BoundOutbox, ReadTransaction, Transaction
 
 T = TypeVar("T")
@@ -252,7 +253,7 @@ def _masked(
     grounds: Mapping[str, Detail],
 ) -> Any:  # fmt: skip
     """The answer as the actor's role sees it, by what is true of them in this very transaction, repeated or not."""
-    if operation.personal is None:
+    if operation.personal is None or not is_masked_for(ctx.actor):
         return answer
     task = grounds.get("task")
     used: tuple[Elevation, ...] = tuple(item for item in standing.elevations if item.id == task) if task else ()

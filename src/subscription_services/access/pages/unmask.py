@@ -12,7 +12,7 @@ from subscription_services.access.unmasking import FIELDS, Unmasked
 from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.errors import Refusal, StepUpNeeded
 from subscription_services.kernel.needs import recent_sign_in
-from subscription_services.kernel.sight import EVERYTHING, unmaskable
+from subscription_services.kernel.sight import EVERYTHING, seen_by, unmaskable
 from subscription_services.kernel.words import table
 from subscription_services.web import notices
 from subscription_services.web.call import Call
@@ -49,7 +49,9 @@ async def show_values(call: Call) -> Response:
         return _page(call, done.form, done.status)
     shown: Unmasked = done.answer
     values = {"email": shown.email, "name": shown.name, "address": shown.address}
-    facts = [(CHOICES[name], value or "–") for name, value in values.items() if value is not None]
+    facts = [
+        (CHOICES[name], ", ".join(value.splitlines()) or "–") for name, value in values.items() if value is not None
+    ]
     return call.render("access/unmask.html", form=FormState(), account=account, facts=facts, choices=(), path=PAGE)
 
 
@@ -67,7 +69,7 @@ def unmask_routes() -> tuple[Route, ...]:
 def _page(call: Call, form: FormState, status: int = 200) -> Response:
     roles = call.actor.roles if isinstance(call.actor, TeamMember) else frozenset()
     # by a task alone everything is offered, and what the task's role does not need is refused
-    kinds = unmaskable(roles) if roles & set(unmask.by) else EVERYTHING
+    kinds = unmaskable(roles) - seen_by(call.actor, roles) if roles & set(unmask.by) else EVERYTHING
     choices = [(name, CHOICES[name]) for name, kind in FIELDS.items() if kind in kinds]
     return call.render(
         "access/unmask.html", status, form=form, account=call.path("account"), facts=None, choices=choices, path=PAGE,

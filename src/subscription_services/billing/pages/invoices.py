@@ -10,6 +10,7 @@ from subscription_services.billing.model import InvoiceDocument
 from subscription_services.billing.operations import invoices as operations
 from subscription_services.billing.requests import Nothing, OneInvoice
 from subscription_services.billing.words import REASONS, invoice_state
+from subscription_services.kernel.actors import TeamMember
 from subscription_services.web.call import Call
 from subscription_services.web.routes import Route, get
 
@@ -25,7 +26,7 @@ async def show_invoice(call: Call) -> Response:
     found = await call.perform(operations.show_invoice, OneInvoice(call.path("id")))
     return call.render(
         "billing/invoice.html", document=found, invoice=found.invoice, state=invoice_state(found.invoice),
-        reasons=REASONS,
+        reasons=REASONS, team=isinstance(call.actor, TeamMember),
     )  # fmt: skip
 
 

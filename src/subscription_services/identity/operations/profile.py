@@ -185,10 +185,11 @@ def activity(tx: ReadTransaction, ctx: Context, request: ShowActivity) -> Seen[A
 def _happening(tx: ReadTransaction, account: str, found: ledger.Found) -> Happening:
     event = found.event
     personal = ledger.personal_fields(tx.keys, event) if event.sealed_for == account else {}
+    shown = _listed(event.details.get("shown"))
     return Happening(
         event.id, event.at, event.action, event.outcome.value, event.reason, event.actor_kind, event.actor == account,
         event.object, personal.get("address", ""), personal.get("user_agent", ""), found.log_index,
-        _listed(event.details.get("shown")), personal.get("reason", "") if event.actor != account else "",
+        shown, personal.get("reason", "") if shown else "",
     )  # fmt: skip
 
 
