@@ -27,6 +27,7 @@ from subscription_services.storage import holds
 from . import catalogue, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
+from .remembered import task_ended
 from .task_model import GLASS, task
 
 _NOW: BindParameter[datetime] = bindparam("now")
@@ -99,7 +100,8 @@ def elevations_of(connection: Connection, keys: Keys, account: str, now: datetim
     and whatever comes later, on any node, finds it ended.
     """
     statement = _HELD_TASKS if holds(connection) else _TASKS
-    return _lent(keys, connection.execute(statement, {"account": account, "now": now}).all())
+    rows = connection.execute(statement, {"account": account, "now": now}).all()
+    return _lent(keys, [row for row in rows if not task_ended(connection, row.id, row.asked_at)])
 
 
 def _lent(keys: Keys, rows: Sequence[Row[Any]]) -> tuple[Elevation, ...]:

@@ -15,6 +15,7 @@ from subscription_services.ledger import queries as ledger
 
 from .approval_model import End, Way, approval
 from .approval_model import request as asked
+from .glass_checks import glass_is_reviewed
 from .task_model import task
 
 PERIOD = timedelta(days=30)
@@ -27,7 +28,8 @@ def grant_checks() -> list[Check]:
         Check(
             "access.elevation",
             "For every task of the last 30 days that has ended, the log is searched for anything that was done under "
-            "it after its end: there must be nothing.",
+            "it after its end: there must be nothing. Every time that the glass was broken must stand with its code, "
+            "and its review be closed in time, by what the log says.",
             _tasks_end,
             EVERY,
             missing="no probe asks for a task, uses it and loses it through the public door yet",
@@ -45,8 +47,15 @@ def grant_checks() -> list[Check]:
 
 
 async def _tasks_end(doors: Doors) -> Finding:
-    now = doors.kernel.clock()
-    return await doors.kernel.store.read(lambda connection: tasks_end(connection, now))
+    now, keys = doors.kernel.clock(), doors.kernel.keys.for_caller("access")
+
+    def look(connection: Connection) -> Finding:
+        ended, reviewed = tasks_end(connection, now), glass_is_reviewed(connection, keys, now)
+        if Verdict.BROKEN in (ended.verdict, reviewed.verdict):
+            return ended if ended.verdict is Verdict.BROKEN else reviewed
+        return Finding(ended.verdict, ended.says, {**ended.evidence, **reviewed.evidence})
+
+    return await doors.kernel.store.read(look)
 
 
 async def _several_agreed(doors: Doors) -> Finding:
