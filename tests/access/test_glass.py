@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import delete, insert, select, text, update
@@ -51,6 +50,7 @@ from subscription_services.kernel.errors import (
     StepUpNeeded,
     TooMany,
 )
+from subscription_services.kernel.words import json_of
 from subscription_services.ledger.ocsf import Product, record
 from subscription_services.testing import World
 from subscription_services.testing.approving import approved
@@ -376,7 +376,10 @@ def test_the_check_finds_a_late_review_a_hidden_one_and_one_that_nobody_closed(h
 
 def test_the_terminal_says_how_it_stands(house: World) -> None:
     someone = house.team(Role.OPERATIONS)
-    state = lambda: json.loads(msgspec.json.encode(house.do("access.glass", someone, LookAtGlass())))  # noqa: E731
+
+    def state() -> Any:
+        return json.loads(json_of(house.do("access.glass", someone, LookAtGlass())))
+
     assert lines_of(state())[0].startswith("No sealed code")
     code = sealed(house)
     assert "never tested" in lines_of(state())[0]
