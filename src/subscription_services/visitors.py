@@ -210,7 +210,10 @@ class _Session:
         """How much waits for them behind a link."""
         if self._claims is None:
             return {}
-        return {"/team/approvals": self._claims.approvals, "/team/tasks": self._claims.asked_tasks}
+        claims = self._claims
+        return {
+            "/team/approvals": claims.approvals, "/team/tasks": claims.asked_tasks, "/team/glass": claims.glass_reviews,
+        }  # fmt: skip
 
     def _shown(self, keys: Keys) -> identity.Shown:
         request, cookies = self._request, cookies_of(self._request.scope)

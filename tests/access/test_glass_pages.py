@@ -17,6 +17,7 @@ from subscription_services import visitors
 from subscription_services.access import GLASS_LETTERS
 from subscription_services.access.operations.glass import OneGlass
 from subscription_services.access.operations.tasks import OneTask
+from subscription_services.access.pages.guide import groups_of, waiting_for
 from subscription_services.identity.sessions import open_session
 from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Role, System, TeamMember
@@ -25,6 +26,7 @@ from subscription_services.mail import Letter, SiteFacts
 from subscription_services.testing import World
 from subscription_services.testing.approving import approve
 from subscription_services.web.call import Visitor
+from subscription_services.web.page import NavItem
 
 from .granting import signed_in_again
 from .test_approval_pages import hidden, visit
@@ -161,3 +163,16 @@ def test_letters_say_who_and_lead_to_the_page(house: World, visit: Asking, name:
     assert "Tess Team" in letter.text
     assert f"{PAGE}" in letter.text
     assert code not in letter.text
+
+
+def test_the_first_page_says_what_waits_and_what_each_page_is_for() -> None:
+    links = [NavItem("Tasks", "/team/tasks", "clock"), NavItem("Approvals", "/team/approvals", "check"),
+             NavItem("Something new", "/team/new", "box")]  # fmt: skip
+    waits = waiting_for(links, {"/team/tasks": 2, "/team/approvals": 0, "/team/new": 1, "/team/keys": 4})
+    assert [(item.href, str(item.text)) for item in waits] == [
+        ("/team/tasks", "2 people ask for more access, for a task"), ("/team/new", "Something new: 1"),
+    ]  # fmt: skip
+    groups = groups_of(links)
+    assert [[item.href for item, _ in group.links] for group in groups] == [
+        ["/team/tasks", "/team/approvals"], ["/team/new"],
+    ]  # fmt: skip

@@ -12,21 +12,22 @@ from subscription_services.kernel.ports import Keys
 
 from .approval_queries import waiting_for
 from .authority import elevations_of, roles_of
-from .glass import newest_unclosed
+from .glass import REVIEWERS, unclosed
 from .operations.tasks import GRANTERS
 from .tasks import waiting_tasks
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`approvals` and `asked_tasks` are how many of each wait for this person; `glass` is the newest time that
-    the glass was broken and nobody reviewed it yet."""
+    """`approvals`, `asked_tasks` and `glass_reviews` are how many of each wait for this person; `glass` says that
+    somebody broke the glass and nobody reviewed it yet."""
 
     roles: frozenset[Role]
     tasks: frozenset[str]
     approvals: int = 0
     asked_tasks: int = 0
-    glass: str = ""
+    glass: bool = False
+    glass_reviews: int = 0
 
 
 def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -> Claims:
@@ -35,4 +36,6 @@ def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -
     lent = elevations_of(connection, keys, account, now)
     asked = waiting_tasks(connection, account, now) if roles & set(GRANTERS) else 0
     names: frozenset[str] = frozenset().union(*(item.operations for item in lent))
-    return Claims(roles, names, waiting_for(connection, account, roles, now), asked, newest_unclosed(connection))
+    broken = unclosed(connection)
+    reviews = sum(who != account for _, who in broken) if roles & set(REVIEWERS) else 0
+    return Claims(roles, names, waiting_for(connection, account, roles, now), asked, bool(broken), reviews)
