@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from subscription_services.kernel.words import Words, as_words, table, words
+from subscription_services.kernel.words import Words, as_words, counted, table, words
 from subscription_services.web.page import NavItem
 
 
@@ -25,13 +25,16 @@ class Group(msgspec.Struct, frozen=True):
 
 
 # by the page where it waits; what is not named here is called by its link
-_WAITS = {
-    "/team/approvals": ("%(num)s request waits for your approval", "%(num)s requests wait for your approval"),
-    "/team/tasks": (
-        "%(num)s person asks for more access, for a task",
-        "%(num)s people ask for more access, for a task",
+_WAITS: dict[str, Callable[[int], Words]] = {
+    "/team/approvals": lambda number: counted(
+        "%(num)s request waits for your approval", "%(num)s requests wait for your approval", number
     ),
-    "/team/glass": ("%(num)s broken glass waits for a review", "%(num)s broken glasses wait for a review"),
+    "/team/tasks": lambda number: counted(
+        "%(num)s person asks for more access, for a task", "%(num)s people ask for more access, for a task", number
+    ),
+    "/team/glass": lambda number: counted(
+        "%(num)s broken glass waits for a review", "%(num)s broken glasses wait for a review", number
+    ),
 }
 _GROUPS = (
     (words("Who may do what"), ("/team/people", "/team/service-accounts", "/team/reviews", "/team/unused",
