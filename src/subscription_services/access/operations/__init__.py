@@ -8,6 +8,7 @@ from . import leavers as _leavers
 from . import log as _log
 from . import log_exports as _log_exports
 from . import people as _people
+from . import probing as _probing
 from . import scim as _scim
 from . import service_accounts as _service_accounts
 from . import tasks as _tasks
@@ -20,6 +21,7 @@ OPERATIONS = (
     *_operations_of(_approvals),
     *_operations_of(_tasks),
     *_operations_of(_glass),
+    *_probing.OPERATIONS,
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )
