@@ -8,7 +8,7 @@ from subscription_services.access.operations.glass import (
     CloseGlassReview,
     LookAtGlass,
     OneGlass,
-    RemindOfReviews,
+    RemindOfGlassReviews,
     SealGlass,
     TryGlass,
 )
@@ -94,8 +94,8 @@ GLASS = [
         lambda w: (w.team(Role.OPERATIONS), OneGlass(_broken(w))),
     ),
     Case(
-        "access.remind_of_reviews",
-        lambda w: (w.system("access.glass"), RemindOfReviews()),
-        lambda w: (w.team(Role.ADMINISTRATOR), RemindOfReviews()),
+        "access.remind_of_glass",
+        lambda w: (w.system("access.glass"), RemindOfGlassReviews()),
+        lambda w: (w.team(Role.ADMINISTRATOR), RemindOfGlassReviews()),
     ),
 ]

@@ -29,7 +29,7 @@ from subscription_services.access.operations.glass import (
     CloseGlassReview,
     LookAtGlass,
     OneGlass,
-    RemindOfReviews,
+    RemindOfGlassReviews,
     SealGlass,
     TryGlass,
 )
@@ -270,12 +270,12 @@ def test_reminders_go_to_reviewers_and_to_everybody_once_it_is_late(house: World
     reviewer, clerk = house.team(Role.SECURITY), house.team(Role.SUPPORT)
     house.clock.advance(hours=2)
     job_of = house.system("access.glass")
-    assert house.do("access.remind_of_reviews", job_of, RemindOfReviews()).open == 1
+    assert house.do("access.remind_of_glass", job_of, RemindOfGlassReviews()).open == 1
     told = letters(house, "access.glass_review_waits")
     assert reviewer.id in told
     assert clerk.id not in told
     house.clock.advance(days=7)
-    assert house.do("access.remind_of_reviews", job_of, RemindOfReviews()).late == 1
+    assert house.do("access.remind_of_glass", job_of, RemindOfGlassReviews()).late == 1
     assert {clerk.id, "contact.security"} <= letters(house, "access.glass_review_waits")
     assert made.due_at - made.started_at == timedelta(days=7)
 
