@@ -156,6 +156,15 @@ def call(
     out.print_json(people.call(os.environ, email, operation, fields or []))
 
 
+@cli.command()
+def glass(email: Annotated[str, typer.Option(help="Somebody on the team.", prompt="E-mail")] = "") -> None:
+    """Whether there is a sealed code for emergencies, and what was done with one and is not reviewed yet."""
+    from subscription_services.commands import glass as glass_command
+
+    for line in glass_command.glass(os.environ, email):
+        out.print(line)
+
+
 @ledger_cli.command("verify")
 def ledger_verify() -> None:
     """Recompute the whole log from what is stored and say whether anything was changed."""

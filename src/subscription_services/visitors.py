@@ -222,6 +222,7 @@ class _Session:
         claims = self._claims
         return {
             "/team/approvals": claims.approvals, "/team/tasks": claims.asked_tasks, "/team/reviews": claims.reviews,
+            "/team/glass": claims.glass_reviews,
         }  # fmt: skip
 
     def _shown(self, keys: Keys) -> identity.Shown:

@@ -8,14 +8,17 @@ from subscription_services.access.operations.glass import (
     CloseGlassReview,
     LookAtGlass,
     OneGlass,
-    RemindOfReviews,
+    RemindOfGlassReviews,
     SealGlass,
     TryGlass,
 )
-from subscription_services.access.operations.tasks import EndTask
+from subscription_services.access.operations.probing import LendToProbe
+from subscription_services.access.operations.tasks import EndTask, OneTask
 from subscription_services.access.tasks import About
+from subscription_services.identity.operations.sign_up import CreateProbe
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.testing import Case, World, approving
+from subscription_services.testing.people import PASSWORD
 
 
 def _may_seal(world: World) -> TeamMember:
@@ -43,7 +46,27 @@ def _close(world: World) -> CloseGlassReview:
     return CloseGlassReview(identifier, GlassVerdict.WRONG, "Nobody had been asked before.")
 
 
+def _lent(world: World) -> OneTask:
+    probe = world.do("identity.create_probe", world.system("x"), CreateProbe("p@probe.test", "Probe", PASSWORD, True))
+    return OneTask(world.do("access.lend_to_probe", world.system("x"), LendToProbe(probe.id)).id)
+
+
 GLASS = [
+    Case(
+        "access.lend_to_probe",
+        lambda w: (
+            w.system("access.checks"),
+            LendToProbe(
+                w.do("identity.create_probe", w.system("x"), CreateProbe("p@probe.test", "Probe", PASSWORD, True)).id
+            ),
+        ),
+        lambda w: (w.team(Role.ADMINISTRATOR), LendToProbe(w.team().id)),
+    ),
+    Case(
+        "access.take_from_probe",
+        lambda w: (w.system("access.checks"), _lent(w)),
+        lambda w: (w.team(Role.ADMINISTRATOR), _lent(w)),
+    ),
     Case(
         "access.seal_glass",
         lambda w: (_may_seal(w), SealGlass()),
@@ -71,8 +94,8 @@ GLASS = [
         lambda w: (w.team(Role.OPERATIONS), OneGlass(_broken(w))),
     ),
     Case(
-        "access.remind_of_reviews",
-        lambda w: (w.system("access.glass"), RemindOfReviews()),
-        lambda w: (w.team(Role.ADMINISTRATOR), RemindOfReviews()),
+        "access.remind_of_glass",
+        lambda w: (w.system("access.glass"), RemindOfGlassReviews()),
+        lambda w: (w.team(Role.ADMINISTRATOR), RemindOfGlassReviews()),
     ),
 ]

@@ -12,19 +12,23 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from subscription_services.access import approval_model as approvals
 from subscription_services.access import waiting_for
-from subscription_services.access.approvals import roles_in
+from subscription_services.access.approvals import check_ours, roles_in
 from subscription_services.access.errors import ApprovalForged, TaskEnded
 from subscription_services.access.operations.approvals import OneRequest, RefuseApproval
+from subscription_services.access.operations.leavers import DeactivateLeaver
+from subscription_services.access.operations.scim import UpdateUser
 from subscription_services.access.operations.tasks import AskTask, EndTask, OneTask
 from subscription_services.access.task_model import task
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.columns import to_microseconds
 from subscription_services.kernel.errors import ApprovalNeeded, NotFound, Refusal
+from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.testing import World
 from subscription_services.testing.approving import approve, approved, ask
 from tests.architecture.source import modules
 
+from .cases import directory
 from .granting import About as Person
 from .granting import Release, runs, with_tasks
 
@@ -98,6 +102,40 @@ def test_putting_an_old_row_back_runs_nothing_twice_and_revives_nothing(house: W
         with pytest.raises(ApprovalForged):
             house.do(NAME, asker, Release(number))
     assert runs(house) == 0
+
+
+@pytest.mark.parametrize("how", ["operation", "directory"])
+def test_a_leavers_request_that_is_put_back_is_dead(house: World, how: str) -> None:
+    boss, asker = house.team(Role.ADMINISTRATOR), house.team(Role.SECURITY)
+    program = directory(house, "access.scim_update_user")
+    made = approved(house, asker, NAME, Release(1))
+    before = copied(house, approvals.request, made.id)
+    if how == "operation":
+        house.do("access.deactivate_leaver", boss, DeactivateLeaver(asker.id, "left on Friday"))
+    else:
+        house.do("access.scim_update_user", program, UpdateUser(asker.id, active=False))
+    house.write(
+        lambda c: c.execute(update(approvals.request).where(approvals.request.c.id == made.id).values(**before))
+    )
+    keys = house.house.ring.for_caller("access")
+    with house.house.store.reading() as connection, pytest.raises(ApprovalForged):
+        row = connection.execute(select(approvals.request).where(approvals.request.c.id == made.id)).one()
+        check_ours(ReadTransaction(connection, keys), row)
+
+
+def test_a_task_that_ended_and_is_put_back_lends_nothing(house: World) -> None:
+    holder, other = house.team(Role.SUPPORT), house.team(Role.SECURITY)
+    for end, who, request in (
+        ("access.revoke_task", other, lambda item: EndTask(item, "stop at once")),
+        ("access.close_task", holder, OneTask),
+    ):
+        identifier = asked_task(house, holder)
+        house.do("access.grant_task", other, OneTask(identifier))
+        before = copied(house, task, identifier)
+        assert "access.test_lent" in with_tasks(house, holder).tasks
+        house.do(end, who, request(identifier))
+        house.write(lambda c, b=before: c.execute(update(task).where(task.c.id == b["id"]).values(**b)))
+        assert with_tasks(house, holder).tasks == frozenset()
 
 
 def test_the_database_refuses_an_approval_that_must_never_be(house: World) -> None:

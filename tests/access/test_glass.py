@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access.errors import (
@@ -21,6 +21,7 @@ from subscription_services.access.errors import (
     WrongGlassCode,
 )
 from subscription_services.access.glass import Broken
+from subscription_services.access.glass_checks import glass_is_reviewed
 from subscription_services.access.glass_model import GlassVerdict, glass, seal
 from subscription_services.access.model import grant
 from subscription_services.access.operations.glass import (
@@ -28,7 +29,7 @@ from subscription_services.access.operations.glass import (
     CloseGlassReview,
     LookAtGlass,
     OneGlass,
-    RemindOfReviews,
+    RemindOfGlassReviews,
     SealGlass,
     TryGlass,
 )
@@ -37,8 +38,10 @@ from subscription_services.access.operations.people import GrantRole, People
 from subscription_services.access.operations.tasks import EndTask, OneTask
 from subscription_services.access.task_model import task
 from subscription_services.access.tasks import About
+from subscription_services.commands.glass import lines_of
 from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Role, TeamMember
+from subscription_services.kernel.checks import Finding, Verdict
 from subscription_services.kernel.errors import (
     ApprovalNeeded,
     NotSignedIn,
@@ -47,6 +50,7 @@ from subscription_services.kernel.errors import (
     StepUpNeeded,
     TooMany,
 )
+from subscription_services.kernel.words import json_of
 from subscription_services.ledger.ocsf import Product, record
 from subscription_services.testing import World
 from subscription_services.testing.approving import approved, give_role
@@ -266,12 +270,12 @@ def test_reminders_go_to_reviewers_and_to_everybody_once_it_is_late(house: World
     reviewer, clerk = house.team(Role.SECURITY), house.team(Role.SUPPORT)
     house.clock.advance(hours=2)
     job_of = house.system("access.glass")
-    assert house.do("access.remind_of_reviews", job_of, RemindOfReviews()).open == 1
+    assert house.do("access.remind_of_glass", job_of, RemindOfGlassReviews()).open == 1
     told = letters(house, "access.glass_review_waits")
     assert reviewer.id in told
     assert clerk.id not in told
     house.clock.advance(days=7)
-    assert house.do("access.remind_of_reviews", job_of, RemindOfReviews()).late == 1
+    assert house.do("access.remind_of_glass", job_of, RemindOfGlassReviews()).late == 1
     assert {clerk.id, "contact.security"} <= letters(house, "access.glass_review_waits")
     assert made.due_at - made.started_at == timedelta(days=7)
 
@@ -343,3 +347,42 @@ def test_who_makes_themselves_alone_does_not_review_their_own(house: World) -> N
     someone = replace(someone, **signed_in_again(house, someone))
     with pytest.raises(NotIndependent, match="somebody else has to review"):
         house.do("access.close_glass_review", someone, CloseGlassReview(made.id, GlassVerdict.RIGHT, FINDINGS))
+
+
+def found(house: World) -> Finding:
+    keys = house.house.ring.for_caller("access")
+    with house.house.store.reading() as connection:
+        return glass_is_reviewed(connection, keys, house.clock())
+
+
+def test_the_check_finds_a_late_review_a_hidden_one_and_one_that_nobody_closed(house: World) -> None:
+    made, _ = broken(house, house.team(Role.OPERATIONS))
+    assert found(house).verdict is Verdict.KEPT
+    with house.house.store.reading() as connection:
+        before = dict(connection.execute(select(glass)).one()._mapping)
+    house.write(lambda c: c.execute(delete(glass)))
+    assert found(house).verdict is Verdict.BROKEN
+    closed = {"closed_at": before["ends_at"], "closed_by": "acc_x", "verdict": "right", "findings": b"x"}
+    house.write(lambda c: c.execute(insert(glass), {**before, **closed}))
+    assert "was changed" in found(house).says
+    house.write(lambda c: c.execute(delete(glass)))
+    house.write(lambda c: c.execute(insert(glass), before))
+    house.clock.advance(days=7)
+    assert (found(house).verdict, found(house).evidence) == (Verdict.BROKEN, {"broken": 1, "late": 1})
+    reviewer = house.team(Role.SECURITY)
+    house.do("access.close_glass_review", reviewer, CloseGlassReview(made.id, GlassVerdict.RIGHT, FINDINGS))
+    assert found(house).verdict is Verdict.KEPT
+
+
+def test_the_terminal_says_how_it_stands(house: World) -> None:
+    someone = house.team(Role.OPERATIONS)
+
+    def state() -> Any:
+        return json.loads(json_of(house.do("access.glass", someone, LookAtGlass())))
+
+    assert lines_of(state())[0].startswith("No sealed code")
+    code = sealed(house)
+    assert "never tested" in lines_of(state())[0]
+    house.do("access.break_glass", someone, asked(code))
+    assert "OPEN NOW" in lines_of(state())[-1]
+    assert "review OPEN" in lines_of(state())[-1]

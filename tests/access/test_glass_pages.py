@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,17 +15,22 @@ from sqlalchemy import select
 from starlette.requests import Request
 
 from subscription_services import visitors
-from subscription_services.access import GLASS_LETTERS
+from subscription_services.access import GLASS_LETTERS, routes
 from subscription_services.access.operations.glass import OneGlass
 from subscription_services.access.operations.tasks import OneTask
+from subscription_services.access.pages.guide import groups_of, waiting_for
 from subscription_services.identity.sessions import open_session
 from subscription_services.jobs.model import job
 from subscription_services.kernel.actors import Role, System, TeamMember
+from subscription_services.kernel.settings import HouseSettings
 from subscription_services.kernel.transaction import BoundOutbox, Transaction
 from subscription_services.mail import Letter, SiteFacts
 from subscription_services.testing import World
 from subscription_services.testing.approving import approve
-from subscription_services.web.call import Visitor
+from subscription_services.web.call import Navigation, Site, Visitor
+from subscription_services.web.page import NavItem, Person
+from subscription_services.web.pages import toolkit_routes
+from subscription_services.web.routes import RouteTable
 
 from .granting import signed_in_again
 from .test_approval_pages import hidden, visit
@@ -91,6 +97,27 @@ def test_who_signed_in_a_while_ago_proves_themselves_before_typing(house: World,
     answer = visit(someone, f"{PAGE}/break")
     assert answer.status_code in (302, 303)
     assert answer.headers["location"].startswith("/confirm")
+
+
+def test_the_overview_says_what_waits(house: World) -> None:
+    member = house.team(Role.SECURITY)
+
+    async def visitor(request: Any) -> Visitor:
+        return Visitor(member, Person("Tess Team"), waiting={"/team/glass": 2, "/team/approvals": 1, "/team/keys": 3})
+
+    site = Site(house.house.kernel, visitor, lambda found: Navigation())
+    table = RouteTable((*toolkit_routes(development=False), *routes(Path(house.house.settings.of(HouseSettings).data))))
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(table.application(site))
+        async with httpx.AsyncClient(transport=transport, base_url="https://localhost") as client:
+            return await client.get("/team")
+
+    page = house.run(send()).text
+    assert "2 broken glasses wait for a review" in page
+    assert "1 request waits for your approval" in page
+    assert "Keys: 3" in page
+    assert "the sealed code, and the review afterwards" in page
 
 
 def test_a_clerk_sees_that_it_was_broken_and_not_why(house: World, visit: Asking) -> None:
@@ -161,3 +188,16 @@ def test_letters_say_who_and_lead_to_the_page(house: World, visit: Asking, name:
     assert "Tess Team" in letter.text
     assert f"{PAGE}" in letter.text
     assert code not in letter.text
+
+
+def test_the_first_page_says_what_waits_and_what_each_page_is_for() -> None:
+    links = [NavItem("Tasks", "/team/tasks", "clock"), NavItem("Approvals", "/team/approvals", "check"),
+             NavItem("Something new", "/team/new", "box")]  # fmt: skip
+    waits = waiting_for(links, {"/team/tasks": 2, "/team/approvals": 0, "/team/new": 1, "/team/keys": 4})
+    assert [(item.href, str(item.text)) for item in waits] == [
+        ("/team/tasks", "2 people ask for more access, for a task"), ("/team/new", "Something new: 1"),
+    ]  # fmt: skip
+    groups = groups_of(links)
+    assert [[item.href for item, _ in group.links] for group in groups] == [
+        ["/team/tasks", "/team/approvals"], ["/team/new"],
+    ]  # fmt: skip

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from sqlalchemy import delete, update
 
 from subscription_services.access import approval_model as approvals
-from subscription_services.access import checks
+from subscription_services.access import authority, checks, tasks
+from subscription_services.access.errors import NotATeamMember
 from subscription_services.access.grant_checks import several_agreed, tasks_end
+from subscription_services.access.operations import probing
+from subscription_services.access.operations import tasks as task_operations
+from subscription_services.access.operations.people import People
+from subscription_services.access.operations.probing import LendToProbe
 from subscription_services.access.operations.tasks import AskTask, OneTask
 from subscription_services.access.task_model import task
 from subscription_services.access.tasks import About
@@ -14,6 +22,7 @@ from subscription_services.kernel.actors import Role
 from subscription_services.kernel.checks import Finding, Verdict
 from subscription_services.testing import World
 from subscription_services.testing.approving import approved
+from tests.identity.test_pages_checks import listening
 
 from .granting import About as Person
 from .granting import Release, with_tasks
@@ -51,6 +60,37 @@ def test_a_run_without_others_is_found(house: World) -> None:
     assert agreed(house).verdict is Verdict.BROKEN
 
 
-def test_what_is_not_whole_says_so() -> None:
-    partial = {check.promise for check in checks() if check.missing}
-    assert partial == {"access.elevation"}
+def test_nothing_is_partial() -> None:
+    assert [check.promise for check in checks() if check.missing] == []
+
+
+def probed(world: World, folder: Path) -> Finding:
+    (check,) = [item for item in checks() if item.promise == "access.elevation"]
+
+    async def work() -> Finding:
+        async with listening(world, folder) as doors:
+            return await check.run(doors)
+
+    found = world.run(work())
+    assert isinstance(found, Finding)
+    return found
+
+
+def test_a_probe_is_lent_a_look_and_loses_it_and_is_nobody(world: World, tmp_path: Path) -> None:
+    for _ in range(2):
+        found = probed(world, tmp_path)
+        assert found.verdict is Verdict.KEPT, found
+        world.clock.advance(minutes=2)
+    assert [person.email for person in world.do("access.people", world.team(Role.AUDITOR), People()).people] == [
+        "team1@example.org"
+    ]
+    with pytest.raises(NotATeamMember):  # a person is lent nothing this way
+        world.do("access.lend_to_probe", world.system("access.checks"), LendToProbe(world.team().id))
+
+
+def test_a_task_that_goes_on_lending_is_found(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authority, "task_ended", lambda *rest: False)
+    monkeypatch.setattr(tasks, "change_row", lambda *rest: None)
+    monkeypatch.setattr(probing, "change_row", lambda *rest: None)
+    monkeypatch.setattr(task_operations, "change_row", lambda *rest: None)
+    assert probed(world, tmp_path).verdict is Verdict.BROKEN

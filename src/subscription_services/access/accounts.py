@@ -77,6 +77,11 @@ def rename(tx: Transaction, account: str, name: str) -> None:
     identity.rename_account(tx, account, name)
 
 
+def is_probe(tx: ReadTransaction, account: str) -> bool:
+    """Whether it is an account of live checks, which no person holds."""
+    return identity.is_probe(tx, account)
+
+
 def people(tx: ReadTransaction, ids: Collection[str]) -> list[Account]:
     """Accounts by id; unknown and erased ones are left out."""
     return [_account(item) for item in identity.accounts(tx, ids)] if ids else []

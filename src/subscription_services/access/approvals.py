@@ -24,7 +24,8 @@ from . import accounts, catalogue, row_codes
 from .approval_model import End, Way, approval, use, void
 from .approval_model import request as asked
 from .errors import ApprovalForged, ApprovalWaits, NothingToApprove
-from .independence import can_decide, eligible, ids_in, why_not
+from .independence import can_decide, eligible, ids_in, owners_of, why_not
+from .remembered import has_left
 from .signing import Assertion, check_signed
 
 ENDINGS = frozenset({"access.refuse_approval", "access.withdraw_request"})
@@ -120,6 +121,7 @@ def check_ours(tx: ReadTransaction, row: Row[Any]) -> None:
         runs.next
         or any(item.event.action in ENDINGS for item in ended.found)
         or any(item.event.details.get("approval") == row.id for item in runs.found)
+        or any(has_left(tx.connection, person, row.asked_at) for person in owners_of(tx, row.requester))
     ):
         raise ApprovalForged()
 

@@ -29,6 +29,7 @@ from subscription_services.storage.prepared import Prepared
 from . import catalogue, row_codes
 from .accounts import open_accounts, session_facts
 from .model import ServiceAccountState, grant, service_account, token
+from .remembered import task_ended
 from .role_limits import Withheld, withheld_of
 from .settings import in_force
 from .task_model import GLASS, task
@@ -134,7 +135,9 @@ def elevations_of(
     and whatever comes later, on any node, finds it ended.
     """
     values = {"account": account, "now": now}
-    found = connection.execute(_HELD_TASKS, values).all() if holds(connection) else _OPEN_TASKS.all(connection, values)
+    hold = holds(connection)
+    rows: Sequence[Any] = connection.execute(_HELD_TASKS, values).all() if hold else _OPEN_TASKS.all(connection, values)
+    found = [row for row in rows if not task_ended(connection, row.id, row.asked_at)]
     if not found:
         return ()
     return lent_by(keys, found, withheld_of(connection, keys, now) if withheld is None else withheld)

@@ -12,7 +12,7 @@ from subscription_services.kernel.ports import Keys
 
 from .approval_queries import waiting_for
 from .authority import powers_of
-from .glass import newest_unclosed
+from .glass import REVIEWERS, unclosed
 from .operations.tasks import GRANTERS
 from .review_queries import waiting_reviews
 from .tasks import waiting_tasks
@@ -20,8 +20,8 @@ from .tasks import waiting_tasks
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`approvals`, `asked_tasks` and `reviews` are how many of each wait for this person; `glass` is the newest time
-    that the glass was broken and nobody reviewed it yet."""
+    """`approvals`, `asked_tasks`, `reviews` and `glass_reviews` are how many of each wait for this person; `glass` says
+    that somebody broke the glass and nobody reviewed it yet."""
 
     roles: frozenset[Role]
     tasks: frozenset[str]
@@ -29,7 +29,8 @@ class Claims:
     approvals: int = 0
     asked_tasks: int = 0
     reviews: int = 0
-    glass: str = ""
+    glass: bool = False
+    glass_reviews: int = 0
 
 
 def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -> Claims:
@@ -37,8 +38,9 @@ def claims_of(connection: Connection, keys: Keys, account: str, now: datetime) -
     powers = powers_of(connection, keys, account, now)
     roles = powers.roles
     asked = waiting_tasks(connection, account, now) if roles & set(GRANTERS) else 0
-    waiting = waiting_for(connection, account, roles, now)
+    broken = unclosed(connection)
+    looked_at = sum(who != account for _, who in broken) if roles & set(REVIEWERS) else 0
     return Claims(
-        roles, powers.tasks, powers.withheld, waiting, asked, waiting_reviews(connection, roles, now),
-        newest_unclosed(connection),
+        roles, powers.tasks, powers.withheld, waiting_for(connection, account, roles, now), asked,
+        waiting_reviews(connection, roles, now), bool(broken), looked_at,
     )  # fmt: skip

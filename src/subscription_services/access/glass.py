@@ -142,10 +142,10 @@ def unreviewed(tx: ReadTransaction, account: str) -> bool:
     return tx.connection.execute(mine.limit(1)).first() is not None
 
 
-def newest_unclosed(connection: Connection) -> str:
-    """The id of the newest glass whose review is open, for the banner; nothing where all is whole."""
-    found = select(glass.c.id).where(glass.c.closed_at.is_(None)).order_by(glass.c.started_at.desc()).limit(1)
-    return str(connection.execute(found).scalar() or "")
+def unclosed(connection: Connection) -> list[tuple[str, str]]:
+    """Id and account of each glass whose review is open, the newest first, for the banner and the badge."""
+    found = select(glass.c.id, glass.c.account).where(glass.c.closed_at.is_(None)).order_by(glass.c.started_at.desc())
+    return [(row.id, row.account) for row in connection.execute(found.limit(SHOWN))]
 
 
 def reviewers(tx: ReadTransaction, account: str, now: datetime) -> list[accounts.Account]:

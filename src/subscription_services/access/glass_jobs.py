@@ -10,7 +10,7 @@ from subscription_services.jobs import JobKind, Schedule
 from subscription_services.kernel.actors import System
 from subscription_services.kernel.perform import Kernel, perform
 
-from .operations.glass import RemindOfReviews, remind_of_reviews
+from .operations.glass import RemindOfGlassReviews, remind_of_glass
 
 
 class RemindOfGlass(msgspec.Struct, frozen=True):
@@ -18,7 +18,7 @@ class RemindOfGlass(msgspec.Struct, frozen=True):
 
 
 async def _remind(kernel: Kernel, job: RemindOfGlass) -> None:
-    await perform(kernel, remind_of_reviews, System("access.glass"), RemindOfReviews())
+    await perform(kernel, remind_of_glass, System("access.glass"), RemindOfGlassReviews())
 
 
 GLASS_SCHEDULES = (Schedule("access.remind_of_glass", timedelta(days=1), lambda now: RemindOfGlass()),)

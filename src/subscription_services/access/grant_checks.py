@@ -17,6 +17,8 @@ from subscription_services.ledger import queries as ledger
 from .approval_model import End, Way, approval
 from .approval_model import request as asked
 from .duties import lacking
+from .elevation_probe import lent_access_ends
+from .glass_checks import glass_is_reviewed
 from .settings import LONG_ENOUGH, in_force
 from .task_model import task
 
@@ -29,11 +31,13 @@ def grant_checks() -> list[Check]:
     return [
         Check(
             "access.elevation",
-            "For every task of the last 30 days that has ended, the log is searched for anything that was done under "
-            "it after its end: there must be nothing.",
+            "A probe of the service's own is lent one look for minutes, uses it in two sessions and loses it when "
+            "it is closed or taken back: both must be refused at once. For every task of the last 30 days that has "
+            "ended, the log is searched for anything that was done under "
+            "it after its end: there must be nothing. Every time that the glass was broken must stand with its code, "
+            "and its review be closed in time, by what the log says.",
             _tasks_end,
             EVERY,
-            missing="no probe asks for a task, uses it and loses it through the public door yet",
         ),
         Check(
             "access.duties",
@@ -48,8 +52,19 @@ def grant_checks() -> list[Check]:
 
 
 async def _tasks_end(doors: Doors) -> Finding:
-    now = doors.kernel.clock()
-    return await doors.kernel.store.read(lambda connection: tasks_end(connection, now))
+    now, keys = doors.kernel.clock(), doors.kernel.keys.for_caller("access")
+
+    def look(connection: Connection) -> Finding:
+        ended, reviewed = tasks_end(connection, now), glass_is_reviewed(connection, keys, now)
+        if Verdict.BROKEN in (ended.verdict, reviewed.verdict):
+            return ended if ended.verdict is Verdict.BROKEN else reviewed
+        return Finding(ended.verdict, ended.says, {**ended.evidence, **reviewed.evidence})
+
+    stored = await doors.kernel.store.read(look)
+    if stored.verdict is not Verdict.KEPT:
+        return stored
+    probed = await lent_access_ends(doors)
+    return Finding(probed.verdict, probed.says, {**stored.evidence, **probed.evidence})
 
 
 async def _several_agreed(doors: Doors) -> Finding:

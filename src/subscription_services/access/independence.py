@@ -32,6 +32,12 @@ def hands_of(tx: ReadTransaction, requester: str) -> frozenset[str]:
     return frozenset(found) | _owners_before(tx, requester)
 
 
+def owners_of(tx: ReadTransaction, requester: str) -> list[str]:
+    """The person themselves, or who answers for the program: with them ends what they asked for."""
+    owner = select(service_account.c.owner).where(service_account.c.id == requester)
+    return [requester, *tx.connection.execute(owner).scalars()]
+
+
 def why_not(tx: ReadTransaction, requester: str, other: accounts.Account, named: Collection[str] = ()) -> str:
     """Why `other` may not decide what `requester` asks for; nothing when they may. `named`: ids in what is asked."""
     hands = hands_of(tx, requester)

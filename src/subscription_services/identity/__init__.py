@@ -18,13 +18,14 @@ from .operations.people import create_team_account, enrolment_token
 from .operations.sign_in import TouchSession, touch_session
 from .pages import DEVICE_PROOF, SCRIPT_PROOF, SESSION_COOKIE, routes
 from .passkeys import Answer, Asserted, Known, read_answer, request_options, verify_assertion
-from .probes import password_of, probe
+from .probes import Probe, expect, password_of, probe
 from .queries import (
     AccountFacts,
     SignedInPerson,
     accounts,
     contact_of,
     email_of,
+    is_probe,
     last_seen,
     open_accounts,
     resolve_session,
@@ -36,10 +37,11 @@ from .signatures import Signature, check_signature, take_signature
 
 __all__ = [
     "DEVICE_PROOF", "LETTERS", "OPERATIONS", "SCHEDULES", "SCRIPT_PROOF", "SESSION_COOKIE", "SETTINGS", "AccountFacts",
-    "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Refused", "RelyingParty", "Shown",
+    "Answer", "Asserted", "Held", "IdentitySettings", "Known", "Passkey", "Probe", "Refused", "RelyingParty", "Shown",
     "Signature", "SignedInPerson", "TouchSession", "accounts", "browser_in_words", "check_signature", "checks",
     "close_team_account", "configure", "configure_place", "contact_of", "create_team_account", "email_of",
-    "enrolment_token", "kinds", "last_seen", "network_of", "open_accounts", "passkeys_of", "password_of", "probe",
+    "enrolment_token", "expect", "is_probe", "kinds", "last_seen", "network_of", "open_accounts", "passkeys_of",
+    "password_of", "probe",
     "read_answer", "record_use", "relying_party", "rename_account", "request_options", "resolve_session", "routes",
     "session_facts", "shows", "take_signature", "team_accounts", "touch_session", "verify_assertion",
 ]  # fmt: skip

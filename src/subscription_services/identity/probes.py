@@ -107,11 +107,13 @@ async def stranger(doors: Doors, name: str) -> AsyncIterator[Probe]:
 
 
 @asynccontextmanager
-async def probe(doors: Doors, name: str) -> AsyncIterator[Probe]:
-    """The probe account of one check, as if it were new each time: password, sessions, second factor."""
+async def probe(doors: Doors, name: str, *, team: bool = False) -> AsyncIterator[Probe]:
+    """The probe account of one check, as if it were new each time: password, sessions, second factor.
+
+    One of the `team` holds no role, is in no list of people, and gets no letters."""
     async with stranger(doors, name) as found:
         found.email = f"{name}@{DOMAIN}"
-        made = await perform(doors.kernel, create_probe, ACTOR, CreateProbe(found.email, NAME, found.password))
+        made = await perform(doors.kernel, create_probe, ACTOR, CreateProbe(found.email, NAME, found.password, team))
         found.account = made.id
         yield found
 

@@ -234,8 +234,14 @@ def longest_of(chosen: int | None) -> timedelta:
 
 
 def team_accounts(tx: ReadTransaction) -> list[AccountFacts]:
-    """Every account of the team."""
-    return _facts(tx, model.account.c.kind == Kind.TEAM)
+    """Every account of the team; those of live checks are nobody's."""
+    return _facts(tx, model.account.c.kind == Kind.TEAM, model.account.c.probe.is_(False))
+
+
+def is_probe(tx: ReadTransaction, identifier: str) -> bool:
+    """Whether this is an account of live checks."""
+    found = select(model.account.c.probe).where(model.account.c.id == identifier)
+    return bool(tx.connection.execute(found).scalar())
 
 
 def last_seen(tx: ReadTransaction, ids: Collection[str]) -> dict[str, datetime]:

@@ -13,6 +13,7 @@ from . import log as _log
 from . import log_exports as _log_exports
 from . import lost_keys as _lost_keys
 from . import people as _people
+from . import probing as _probing
 from . import review_schedule as _review_schedule
 from . import reviews as _reviews
 from . import role_limits as _role_limits
@@ -40,6 +41,7 @@ OPERATIONS = (
     *_operations_of(_review_schedule),
     *_operations_of(_lost_keys),
     *_operations_of(_deployments),
+    *_probing.OPERATIONS,
     *_operations_of(_log),
     *_operations_of(_log_exports),
 )

@@ -108,7 +108,7 @@ class LookAtGlass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class RemindOfReviews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RemindOfGlassReviews(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
@@ -232,8 +232,8 @@ def glass_record(tx: ReadTransaction, ctx: Context, request: OneGlass) -> Seen[G
     return Seen(answer, object=row.id, subject=row.account, details={"entries": len(entries)})
 
 
-@operation("access.remind_of_reviews", by=[SystemOnly("scheduled every day")])
-def remind_of_reviews(tx: Transaction, ctx: Context, request: RemindOfReviews) -> Change[Reminded]:
+@operation("access.remind_of_glass", by=[SystemOnly("scheduled every day")])
+def remind_of_glass(tx: Transaction, ctx: Context, request: RemindOfGlassReviews) -> Change[Reminded]:
     """Write to those who can close a review that is open; to everybody once it is late, or where nobody could."""
     waiting = select(glass).where(glass.c.closed_at.is_(None), glass.c.ends_at <= ctx.now).order_by(glass.c.id)
     rows = tx.connection.execute(waiting).all()

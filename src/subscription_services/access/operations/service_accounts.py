@@ -240,7 +240,7 @@ def record_token_use(tx: Transaction, ctx: Context, request: RecordTokenUse) -> 
 def _owner(tx: Transaction, account: str) -> accounts.Account:
     """Somebody who can answer for a program. Leaving takes the same lock, so that nobody becomes the owner while they
     leave. Raises NotATeamMember."""
-    queries.lock_standing_administrators(tx)
+    queries.lock_standing_administrators(tx, ctx.now)
     found = accounts.people(tx, [account])
     if not found or not found[0].open or not found[0].team:
         raise NotATeamMember(fields={"owner": "Choose a team member whose account is open."})

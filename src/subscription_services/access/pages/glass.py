@@ -37,7 +37,7 @@ from subscription_services.web.forms import FormState
 from subscription_services.web.page import Choice
 from subscription_services.web.routes import Route, get, post
 
-from .console import ROLE_CHOICES, enter
+from .console import ROLE_CHOICES, enter, short
 from .log import TONES
 from .tasks import KINDS, TIMES
 
@@ -159,7 +159,7 @@ async def _record(call: Call, form: FormState | None = None, status: int = 200) 
     return call.render(
         "access/glass_review.html", status, item=found.broken, task=found.broken.task, entries=found.entries,
         under=frozenset(found.under), whole=found.whole, form=form or FormState(), now=call.now, tones=TONES,
-        kind=KINDS[About(found.broken.task.about_kind)], mine=mine, verdicts=VERDICTS,
+        kind=KINDS[About(found.broken.task.about_kind)], mine=mine, verdicts=VERDICTS, short=short,
         may_end=found.broken.open and not mine and revoke_task.name in may,
         may_close=close_glass_review.name in may and not found.broken.why_not, may_prove=log_entry.name in may,
     )  # fmt: skip

@@ -9,11 +9,14 @@ from starlette.responses import Response
 from subscription_services.access.operations.log import SearchLog, audit_log
 from subscription_services.access.operations.people import MyPermissions, People, Permissions, my_permissions, people
 from subscription_services.access.operations.service_accounts import ListServiceAccounts, service_accounts
+from subscription_services.access.policy import ROLE_SUMMARIES
+from subscription_services.kernel.actors import TeamMember
 from subscription_services.kernel.events import Outcome
 from subscription_services.kernel.words import words
 from subscription_services.web.call import Call
 
 from .console import enter, short, team_navigation, waits
+from .guide import groups_of, waiting_for
 
 SOON = timedelta(days=14)
 ALL_WITH = words("all with a second factor")
@@ -48,8 +51,10 @@ async def show_overview(call: Call) -> Response:
         stats.append(
             (words("Refusals since yesterday"), f"{len(refusals)}{'+' if page.next else ''}", words("in the log"))
         )
-    links = [item for item in team_navigation(mine.roles) if item.href != "/team"]
+    tasks = call.actor.tasks if isinstance(call.actor, TeamMember) else frozenset()
+    links = [item for item in team_navigation(mine.roles, tasks) if item.href != "/team"]
     return call.render(
-        "access/overview.html", stats=stats, links=links, mine=mine, refusals=refusals[:5], short=short, now=call.now,
-        day=call.now - timedelta(days=1), others=others, nobody=nobody, waits=waits(),
+        "access/overview.html", stats=stats, groups=groups_of(links), mine=mine, lent=len(tasks),
+        waiting=waiting_for(links, call.visitor.waiting), summaries=ROLE_SUMMARIES, refusals=refusals[:5], short=short,
+        now=call.now, day=call.now - timedelta(days=1), others=others, nobody=nobody, waits=waits(),
     )  # fmt: skip

@@ -69,6 +69,7 @@ class CreateProbe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     name: Name
     password: Secret
+    team: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -232,18 +233,21 @@ def issue_link(tx: Transaction, ctx: Context, request: IssueLink) -> Change[Issu
 )  # fmt: skip
 def create_probe(tx: Transaction, ctx: Context, request: CreateProbe, hashed: HashedPassword) -> Change[Verified]:
     """Make an account for live checks, or give it a new password: same rules, marked, out of figures, no letters."""
+    kind = Kind.TEAM if request.team else Kind.SUBSCRIBER
     found = account_by_email(tx, clean_email(request.email))
     if found is not None:
-        return _renew_probe(tx, ctx, found, hashed)
+        return _renew_probe(tx, ctx, found, kind, hashed)
     identifier = add_account(
-        tx, ctx, request.email, request.name, Kind.SUBSCRIBER, State.ACTIVE, hashed.verifier, probe=True
+        tx, ctx, request.email, request.name, kind, State.ACTIVE, hashed.verifier, probe=True
     )  # fmt: skip
     return Change(None, Verified(identifier), subject=identifier)
 
 
-def _renew_probe(tx: Transaction, ctx: Context, found: Row[Any], hashed: HashedPassword) -> Change[Verified]:
+def _renew_probe(
+    tx: Transaction, ctx: Context, found: Row[Any], kind: Kind, hashed: HashedPassword
+) -> Change[Verified]:
     """The probe as if it were new. Raises AddressTaken where a person has this address."""
-    if not found.probe:
+    if not found.probe or found.kind != kind:
         raise AddressTaken()
     tx.connection.execute(update(model.account).where(model.account.c.id == found.id).values(verifier=hashed.verifier))
     end_sessions(tx, ctx, found.id, "probe renewed")
