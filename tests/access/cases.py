@@ -50,6 +50,8 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
+from .review_cases import REVIEW_CASES
+
 SCOPES = ["access.audit_log"]
 
 
@@ -379,4 +381,5 @@ CASES = [
         lambda w: (w.system(), _over(w)),
         lambda w: (w.team(Role.SECURITY), ReadExport(_export(w))),
     ),
+    *REVIEW_CASES,
 ]

@@ -24,7 +24,7 @@ from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.ports import Keys
 
 from . import catalogue, row_codes
-from .accounts import open_accounts, session_facts
+from .accounts import active_accounts, session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .task_model import task
 
@@ -98,9 +98,9 @@ def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[R
 
 def last_resort(connection: Connection, now: datetime) -> str | None:
     """The standing grant that counts although its time is up, since there would be no administrator otherwise: the one
-    that was confirmed last, then the oldest, of an open account. None as long as any administrator's grant is live."""
+    that was confirmed last, then the oldest, of somebody who can sign in. None as long as any of theirs is live."""
     rows = connection.execute(_ADMINISTRATORS, {"now": now}).all()
-    usable = open_accounts(connection, {row.account for row in rows})
+    usable = active_accounts(connection, {row.account for row in rows})
     able = [row for row in rows if row.account in usable]
     if any(row.ends_at > now for row in able):
         return None

@@ -15,12 +15,13 @@ from subscription_services.kernel.operations import Operation, Registry
 from .documents import NO, actors, decide
 from .examples import example
 from .grant_checks import grant_checks
+from .review_checks import review_checks
 
 _SECONDS = 10.0
 
 
 def checks() -> list[Check]:
-    """That nothing is open which does not say so and no role can do everything; and two partial ones, of grants."""
+    """That nothing is open which does not say so and no role can do everything; reviews; two partial ones."""
     return [
         Check(
             "access.rbac",
@@ -31,6 +32,7 @@ def checks() -> list[Check]:
             timedelta(hours=1),
         ),
         *grant_checks(),
+        *review_checks(),
     ]
 
 

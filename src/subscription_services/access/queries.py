@@ -116,17 +116,21 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
 
 
 def lock_standing_administrators(tx: Transaction, now: datetime) -> frozenset[str]:
-    """Accounts that are administrators for good, held until the commit so that two cannot end each other.
+    """See `standing_administrators`; held until the commit so that two cannot end each other."""
+    return standing_administrators(tx, now, held=True)
+
+
+def standing_administrators(tx: ReadTransaction, now: datetime, *, held: bool = False) -> frozenset[str]:
+    """Accounts that are administrators for good and can sign in.
 
     Those whose time is up count only while nobody else's is not: one of them is the last resort."""
     statement = (
         select(grant.c.account, grant.c.ends_at)
         .where(grant.c.role == Role.ADMINISTRATOR, grant.c.ended_at.is_(None), grant.c.standing)
         .order_by(grant.c.id)
-        .with_for_update()
     )
-    found = tx.connection.execute(statement).all()
-    able = accounts.open_accounts(tx.connection, {row.account for row in found})
+    found = tx.connection.execute(statement.with_for_update() if held else statement).all()
+    able = accounts.active_accounts(tx.connection, {row.account for row in found})
     fresh = able & {row.account for row in found if row.ends_at > now}
     return frozenset(fresh or able)
 

@@ -100,9 +100,7 @@ def _most_cosigned(connection: Connection, index: int) -> tuple[Row[tuple[int, b
     return head, b"".join(bytes(line) for line in lines)
 
 
-def counted(
-    connection: Connection, actor: str, since: datetime, until: datetime
-) -> list[tuple[str, int, datetime]]:
+def counted(connection: Connection, actor: str, since: datetime, until: datetime) -> list[tuple[str, int, datetime]]:
     """What `actor` did in this time: each action that succeeded, how often, and when last; the most frequent first."""
     event = model.event.c
     number = func.count()

@@ -175,7 +175,10 @@ def _new_token(
     if days > longest:
         raise Invalid(fields={"days": words("Choose %(longest)s days or fewer.", longest=longest)})
     account = queries.one_service_account(tx, service_account)
-    if account.state is not model.ServiceAccountState.ACTIVE or min(account.expires_at, account.confirmed_until) <= ctx.now:
+    if (
+        account.state is not model.ServiceAccountState.ACTIVE
+        or min(account.expires_at, account.confirmed_until) <= ctx.now
+    ):
         raise ServiceAccountEnded()
     text = tokens.new_token(ctx.random)
     made = queries.Token(

@@ -14,8 +14,8 @@ from .log import log_routes
 from .log_exports import export_routes
 from .overview import show_overview
 from .people import people_routes
-from .reviews import review_routes
 from .recoveries import recovery_routes
+from .reviews import review_routes
 from .scim import scim_routes
 from .service_accounts import service_account_routes
 from .tasks import task_routes
