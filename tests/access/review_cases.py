@@ -101,8 +101,6 @@ REVIEW_CASES = [
         "access.decide_review_item",
         lambda w: _decide(w, "deputy"),
         lambda w: _as(w, Role.AUDITOR, lambda w: _decide(w, "sam")[1], lambda made: made),
-        lambda w: _decide(w, "deputy"),
-        lambda w: (w.team(Role.AUDITOR), _decide(w, "sam")[1]),
     ),
     Case(
         "access.review_record",
