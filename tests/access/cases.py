@@ -60,6 +60,7 @@ from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
 from .glass_cases import GLASS
+from .review_cases import REVIEW_CASES
 
 SCOPES = ["access.audit_log"]
 
@@ -492,4 +493,5 @@ CASES = [
         lambda w: (w.system(), _over(w)),
         lambda w: (w.team(Role.SECURITY), ReadExport(_export(w))),
     ),
+    *REVIEW_CASES,
 ]

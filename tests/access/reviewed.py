@@ -40,9 +40,9 @@ class Office:
     def join(self, name: str, *roles: Role) -> TeamMember:
         member = sign_up_team_member(self.world, f"{name}@example.org", frozenset(roles))
         for role in roles:
-            until = {"ends_at": stands_until(role, self.world.clock())}
             mine = update(grant).where(grant.c.account == member.id, grant.c.role == role)
-            self.world.write(lambda c, mine=mine, until=until: c.execute(mine.values(until)))
+            boss = self.people["boss"].id if self.people else "system:testing"
+            self._write(mine.values(ends_at=stands_until(role, self.world.clock()), granted_by=boss))
         self.people[name] = member
         return member
 
@@ -53,6 +53,9 @@ class Office:
             self.world.write(
                 lambda c, role=role, until=until: c.execute(update(grant).where(grant.c.role == role), until)
             )
+
+    def _write(self, statement: Any) -> None:
+        self.world.write(lambda connection: connection.execute(statement))
 
     def now(self, name: str) -> TeamMember:
         """The person, signed in just now."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access.errors import (
@@ -17,7 +18,7 @@ from subscription_services.access.errors import (
     ShownOtherwise,
 )
 from subscription_services.access.model import grant
-from subscription_services.access.operations.people import EndGrant
+from subscription_services.access.operations.people import EndGrant, People
 from subscription_services.access.operations.reviews import DecideItem
 from subscription_services.access.review_model import Decision, Outcome, decision, item, review
 from subscription_services.access.review_policy import Scope
@@ -69,7 +70,7 @@ def test_a_lapsed_review_leaves_no_access_although_no_job_ever_ran(team: Office)
     team.world.clock.advance(seconds=2)
     assert team.holds("sam") == set()
     with pytest.raises(Refusal):
-        team.world.do("access.people", team.now("sam"), _people())
+        team.world.do("access.people", team.now("sam"), People())
 
 
 def test_what_nobody_decided_lapses_on_the_due_date_and_is_written_down(team: Office) -> None:
@@ -156,6 +157,20 @@ def test_keeping_a_decoy_makes_the_review_void_and_another_begins(team: Office) 
     assert team.holds("sam") == {Role.SECURITY}
 
 
+def test_a_void_review_leaves_time_to_answer(team: Office) -> None:
+    """Somebody who keeps a decoy in the last hour does not take everybody's roles with it."""
+    made = opened(team)
+    ends = update(grant).where(grant.c.account == team.people["sam"].id)
+    soon = team.world.clock() + timedelta(days=13, hours=23)
+    team.world.write(lambda c: c.execute(ends.values(ends_at=soon)))  # a move to another task brought it forward
+    first_due = team.open().due_at
+    team.world.clock.now = first_due - timedelta(hours=20)
+    team.decide("boss", team.decoy(made), KEEP)
+    team.world.clock.now = first_due + timedelta(days=1)
+    assert team.holds("deputy") == {Role.ADMINISTRATOR}
+    assert team.holds("sam") == set()
+
+
 def test_void_reviews_cannot_carry_roles_on_for_ever(team: Office) -> None:
     made = opened(team)
     first_due = team.open().due_at
@@ -204,16 +219,10 @@ def test_no_operation_decides_about_several_at_once(world: World) -> None:
     assert "list" not in str(DecideItem.__annotations__).lower()
 
 
-def _people():  # type: ignore[no-untyped-def]
-    from subscription_services.access.operations.people import People
-
-    return People()
-
-
-def _rows(world: World, table, identifier: str):  # type: ignore[no-untyped-def]
+def _rows(world: World, table: Table, identifier: str) -> Any:
     return _all(world, select(table).where(table.c.id == identifier))[0]
 
 
-def _all(world: World, statement):  # type: ignore[no-untyped-def]
+def _all(world: World, statement: Any) -> Any:
     with world.house.store.reading() as connection:
         return connection.execute(statement).all()

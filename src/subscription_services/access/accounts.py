@@ -47,9 +47,9 @@ def session_facts(connection: Connection, session: str, now: datetime) -> Sessio
     return SessionFacts(facts.account, facts.kind == "team", facts.signed_in_at, facts.second_factor)
 
 
-def open_accounts(connection: Connection, ids: Collection[str]) -> frozenset[str]:
-    """Those of these accounts whose owners may sign in."""
-    return identity.open_accounts(connection, ids)
+def active_accounts(connection: Connection, ids: Collection[str]) -> frozenset[str]:
+    """Those of these accounts whose owners can sign in."""
+    return identity.active_accounts(connection, ids)
 
 
 def create(tx: Transaction, ctx: Context, email: str, name: str) -> str:

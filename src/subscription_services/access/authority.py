@@ -27,7 +27,7 @@ from subscription_services.storage import holds
 from subscription_services.storage.prepared import Prepared
 
 from . import catalogue, row_codes
-from .accounts import open_accounts, session_facts
+from .accounts import active_accounts, session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .remembered import task_ended
 from .role_limits import Withheld, withheld_of
@@ -107,9 +107,9 @@ def powers_of(
 
 def last_resort(connection: Connection, now: datetime) -> str | None:
     """The standing grant that counts although its time is up, since there would be no administrator otherwise: the one
-    that was confirmed last, then the oldest, of an open account. None as long as any administrator's grant is live."""
+    that was confirmed last, then the oldest, of somebody who can sign in. None as long as any of theirs is live."""
     rows = connection.execute(_ADMINISTRATORS, {"now": now}).all()
-    usable = open_accounts(connection, {row.account for row in rows})
+    usable = active_accounts(connection, {row.account for row in rows})
     able = [row for row in rows if row.account in usable]
     if any(row.ends_at > now for row in able):
         return None

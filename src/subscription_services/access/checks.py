@@ -16,12 +16,13 @@ from .documents import NO, actors, decide
 from .examples import example
 from .grant_checks import grant_checks
 from .program_checks import program_checks
+from .review_checks import review_checks
 
 _SECONDS = 10.0
 
 
 def checks() -> list[Check]:
-    """That nothing is open which does not say so and no role can do everything; grants, programs and leavers."""
+    """That nothing is open which does not say so and no role can do everything; grants, programs, leavers, reviews."""
     return [
         Check(
             "access.rbac",
@@ -33,6 +34,7 @@ def checks() -> list[Check]:
         ),
         *grant_checks(),
         *program_checks(),
+        *review_checks(),
     ]
 
 

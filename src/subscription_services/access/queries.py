@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -154,19 +154,16 @@ def open_grant(tx: ReadTransaction, row: Any) -> Grant:
 
 
 def lock_standing_administrators(tx: Transaction, now: datetime) -> frozenset[str]:
-    """Accounts that are administrators for good, held until the commit so that two cannot end each other.
+    """See `standing_administrators`; held until the commit so that two cannot end each other."""
+    return standing_administrators(tx, now, held=True)
+
+
+def standing_administrators(tx: ReadTransaction, now: datetime, *, held: bool = False) -> frozenset[str]:
+    """Accounts that are administrators for good and can sign in.
 
     Those whose time is up count only while nobody else's is not: one of them is the last resort."""
-    return _able(tx, tx.connection.execute(_STANDING.with_for_update()).all(), now)
-
-
-def standing_administrators(tx: ReadTransaction, now: datetime) -> frozenset[str]:
-    """The same, as they are now."""
-    return _able(tx, tx.connection.execute(_STANDING).all(), now)
-
-
-def _able(tx: ReadTransaction, found: Sequence[Any], now: datetime) -> frozenset[str]:
-    able = accounts.open_accounts(tx.connection, {row.account for row in found})
+    found = tx.connection.execute(_STANDING.with_for_update() if held else _STANDING).all()
+    able = accounts.active_accounts(tx.connection, {row.account for row in found})
     fresh = able & {row.account for row in found if row.ends_at > now}
     return frozenset(fresh or able)
 

@@ -21,7 +21,7 @@ from . import catalogue
 from .accounts import Account
 from .independence import mailbox
 from .review_facts import USES, Facts, Kind, Use
-from .review_policy import Scope, period, scope_of
+from .review_policy import Scope, period, scope_of, stands_until
 from .review_use import operations_of
 
 T = TypeVar("T")
@@ -55,6 +55,8 @@ class Model:
     programs: frozenset[str]
     now: datetime
     due: datetime
+    again: bool = False
+    """Whether the review takes the place of a void one, which has set all ends to its due date."""
 
 
 def number_of(items: int, random: Random) -> int:
@@ -93,20 +95,20 @@ def _person(model: Model, like: Facts, reason: str, random: Random) -> Facts:
     roles = [role for role in Role if scope_of(role) is model.scope]
     role = roles[below(len(roles), random)]
     name, email = _somebody(model, random)
-    granted_at, since = _times(model, like, random)
+    granted_at, since, end = _times(model, like, role, random)
     allowed = sorted(operations_of(role))
     used, last = _use(model, allowed, since, random)
     mine = reason if reason and below(2, random) else REASONS[below(len(REASONS), random)]
     ids = Ids(lambda: granted_at, random)
     return Facts(
         decoy=1, kind=Kind.PERSON, object=ids.new("grt"), account=ids.new("acc"), role=role.value, scopes=[],
-        granted_by=_granter(model, like, random), granted_at=granted_at, ends_at=model.due, since=since,
+        granted_by=_granter(model, like, random), granted_at=granted_at, ends_at=end, since=since,
         used=used, last_used_at=last, name=name, email=email, reason=mine,
     )  # fmt: skip
 
 
 def _program(model: Model, like: Facts, random: Random) -> Facts:
-    granted_at, since = _times(model, like, random)
+    granted_at, since, end = _times(model, like, None, random)
     known = sorted(catalogue.scopes())
     scopes = sorted({known[below(len(known), random)] for _ in range(1 + below(3, random))})
     used, last = _use(model, scopes, since, random)
@@ -121,7 +123,7 @@ def _program(model: Model, like: Facts, random: Random) -> Facts:
     # somebody real answers for it, as for every program
     return Facts(
         decoy=1, kind=Kind.PROGRAM, object=ids.new("svc"), account=like.account, role="", scopes=scopes,
-        granted_by=_granter(model, like, random), granted_at=granted_at, ends_at=model.due, since=since,
+        granted_by=_granter(model, like, random), granted_at=granted_at, ends_at=end, since=since,
         used=used, last_used_at=last, name=name,
     )  # fmt: skip
 
@@ -140,14 +142,18 @@ def _somebody(model: Model, random: Random) -> tuple[str, str]:
     raise LookupError("every name is taken")
 
 
-def _times(model: Model, like: Facts, random: Random) -> tuple[datetime, datetime]:
-    """Given at another moment than the one that it resembles, at most a period earlier; used since then or since the
-    last review, as that one."""
-    hours = int((model.now - like.granted_at) / timedelta(hours=1))
-    earlier = below(max(1, hours // 4 + 48), random)
+def _times(model: Model, like: Facts, role: Role | None, random: Random) -> tuple[datetime, datetime, datetime]:
+    """When it was given, since when its use counts, and its end: each in the relation that real ones have."""
     odd = timedelta(seconds=below(3600, random), microseconds=below(10**6, random))
-    granted_at = like.granted_at - timedelta(hours=earlier) - odd
-    return granted_at, max(like.since, granted_at) if like.since > like.granted_at else granted_at
+    earlier = like.granted_at - timedelta(hours=1 + below(2000, random)) - odd
+    if like.since > like.granted_at:  # there was a review before, in which it was kept
+        granted_at, since = earlier, like.since
+    elif like.granted_at < model.now - period(model.scope) - timedelta(days=1):  # older than reviews are
+        return earlier, earlier, like.ends_at
+    else:
+        hours = int((model.now - like.granted_at) / timedelta(hours=1))
+        granted_at = since = like.granted_at + timedelta(hours=below(max(1, hours - 1), random)) + odd
+    return granted_at, since, model.due if model.again else min(stands_until(role, since), model.due)
 
 
 def _granter(model: Model, like: Facts, random: Random) -> str:

@@ -18,7 +18,6 @@ from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger import queries as ledger
 
-from .authority import last_resort
 from .operations.review_schedule import (
     OneLapsed,
     OpenReview,
@@ -30,6 +29,7 @@ from .operations.review_schedule import (
     lapsed,
     open_due_review,
     remind_reviewers,
+    unconfirmable,
     warn_last_administrator,
 )
 from .operations.reviews import OneReview
@@ -102,10 +102,10 @@ def _to_remind(connection: Connection, keys: Keys, now: datetime) -> list[Due]:
 
 def _to_warn(connection: Connection, keys: Keys, now: datetime) -> list[Due]:
     """Once a week, by what the log says of the last time."""
-    found = last_resort(connection, now)
-    if found is None:
-        return []
-    wanted = ledger.Search(
-        action=warn_last_administrator.name, object=found, outcome="success", since=now - WARNED_EVERY
-    )
-    return [] if ledger.search(connection, wanted, limit=1).found else [Due(warn_last_administrator, OneLapsed(found))]
+    due = []
+    for found in unconfirmable(ReadTransaction(connection, keys), now):
+        action, since = warn_last_administrator.name, now - WARNED_EVERY
+        wanted = ledger.Search(action=action, object=found, outcome="success", since=since)
+        if not ledger.search(connection, wanted, limit=1).found:
+            due.append(Due(warn_last_administrator, OneLapsed(found)))
+    return due

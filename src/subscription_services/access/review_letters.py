@@ -71,8 +71,8 @@ ALL_LETTERS: tuple[LetterKind, ...] = (
     *LETTERS,
     _kind(
         "access.review_opened", "An access review is open until {until}",
-        "it is time to look at who can do what:\n\n{what}\n\nFor each there is what it was used for. Keep what is needed "
-        "and revoke the rest, one by one. What nobody has decided by {until} lapses.\n\n{link}",
+        "it is time to look at who can do what:\n\n{what}\n\nFor each there is what it was used for. Keep what is "
+        "needed and revoke the rest, one by one. What nobody has decided by {until} lapses.\n\n{link}",
     ),
     _kind(
         "access.review_due", "What is not decided lapses: access review until {until}",
@@ -86,13 +86,13 @@ ALL_LETTERS: tuple[LetterKind, ...] = (
     ),
     _kind(
         "access.grant_lapses", "Your role lapses unless a review keeps it",
-        "nobody has confirmed yet that you still need {what}. It lapses at {until}. If you need it, ask an administrator "
-        "or security to decide about it in the access review.",
+        "nobody has confirmed yet that you still need {what}. It lapses at {until}. If you need it, ask an "
+        "administrator or security to decide about it in the access review.",
     ),
     _kind(
         "access.program_lapses", "A program of yours lapses unless a review keeps it",
-        "nobody has confirmed yet that this service account is still needed:\n\n{what}\n\nIt lapses at {until}, with its "
-        "tokens. If it is needed, ask an administrator or security to decide about it in the access review.",
+        "nobody has confirmed yet that this service account is still needed:\n\n{what}\n\nIt lapses at {until}, with "
+        "its tokens. If it is needed, ask an administrator or security to decide about it in the access review.",
     ),
     _kind(
         "access.grant_lapsed", "Your role has lapsed",
@@ -113,9 +113,10 @@ ALL_LETTERS: tuple[LetterKind, ...] = (
         "an access review ended this service account and its tokens at once:\n\n{what}\n\n{link}",
     ),
     _kind(
-        "access.last_administrator", "The last administrator's role should have lapsed",
-        "nobody confirmed the role of the last administrator by {until}. It still counts, since nobody could manage the "
-        "team otherwise. Invite a second administrator, who can then decide about it. If you do not know of this, look "
-        "at who is on the team:\n\n{link}",
+        "access.last_administrator", "Nobody else can confirm the only administrator",
+        "the role of the only administrator ends at {until} unless somebody else confirms it in an access review, and "
+        "there is nobody who could. It counts beyond that, since nobody could manage the team otherwise.\n\nInvite a "
+        "second administrator before. If they come later, the role is over from then on, and they have to give it "
+        "anew. Who is on the team:\n\n{link}",
     ),
 )  # fmt: skip

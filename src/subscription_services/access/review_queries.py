@@ -35,8 +35,8 @@ class Used(msgspec.Struct, frozen=True):
 
 class ReviewItem(msgspec.Struct, frozen=True):
     """A role of somebody (`email` theirs) or a program (`email` is its owner's). `used` is what for since `since` until
-    the review opened. `shown` goes back with the decision: it stands for exactly this. `why_not` says why the reader may
-    not decide it; `over` that it ended in the meantime."""
+    the review opened. `shown` goes back with the decision: it stands for exactly this. `why_not` says why the reader
+    may not decide it; `over` that it ended in the meantime."""
 
     id: str
     kind: Kind
@@ -60,7 +60,7 @@ class ReviewItem(msgspec.Struct, frozen=True):
 
 
 class Review(msgspec.Struct, frozen=True):
-    """`items` asked about, `decided` of them; `record` is the SHA-256 of its record, in hexadecimal, once it is over."""
+    """`items` asked about, `decided` of them; `record` is the SHA-256 (hexadecimal) of its record once it is over."""
 
     id: str
     scope: Scope
@@ -142,7 +142,8 @@ class _Known(msgspec.Struct, frozen=True):
         return ReviewItem(
             id=identifier, kind=facts.kind, name=facts.name or name,
             email=facts.email or (holder.email if holder is not None else ""), role=facts.role,
-            scopes=[_used(scope, 0) for scope in facts.scopes], reason=facts.reason or self.reasons.get(facts.object, ""),
+            scopes=[_used(scope, 0) for scope in facts.scopes],
+            reason=facts.reason or self.reasons.get(facts.object, ""),
             granted_by=self.names.get(facts.granted_by, ""), granted_at=facts.granted_at,
             ends_at=facts.ends_at, since=facts.since, used=[_used(use.operation, use.count) for use in facts.used],
             last_used_at=facts.last_used_at, shown=shown(tx.keys, identifier, facts).hex(),

@@ -107,13 +107,16 @@ def open_review(
     identifier = ctx.ids.new("rvw")
     ensure_key(tx.keys)
     write_review(tx, {
-        "id": identifier, "scope": scope, "opened_at": ctx.now, "due_at": due, "warned": reminder(due, ctx.now) or NEVER,
+        "id": identifier, "scope": scope, "opened_at": ctx.now, "due_at": due,
+        "warned": reminder(due, ctx.now) or NEVER,
         "first_due": due if replaced is None else replaced.first_due,
         "replaces": None if replaced is None else replaced.id,
     })  # fmt: skip
     real = [(item.facts, item.reason) for item in asked]
     known = frozenset(tx.connection.execute(select(service_account.c.name)).scalars())
-    model = Model(scope, real, [person for person in accounts.team(tx) if person.open], known, ctx.now, due)
+    model = Model(
+        scope, real, [person for person in accounts.team(tx) if person.open], known, ctx.now, due, replaced is not None
+    )
     decoys = invent(model, number_of(len(real), ctx.random), ctx.random)
     for facts in shuffled([*(facts for facts, _ in real), *decoys], ctx.random):
         add_item(tx, ctx, identifier, facts)
@@ -174,7 +177,7 @@ def current_end(tx: ReadTransaction, facts: Facts) -> datetime | None:
 def counts_now(tx: ReadTransaction, facts: Facts, now: datetime) -> bool:
     """Whether there is still something to decide about; of a decoy it looks as if there were."""
     if facts.decoy:
-        return True
+        return now < facts.ends_at
     end = current_end(tx, facts)
     return end is not None and (end > now or last_resort(tx.connection, now) == facts.object)
 

@@ -203,9 +203,9 @@ def accounts(tx: ReadTransaction, ids: Collection[str]) -> list[AccountFacts]:
     return _facts(tx, model.account.c.id.in_(list(ids)))
 
 
-def open_accounts(connection: Connection, ids: Collection[str]) -> frozenset[str]:
-    """Those of these accounts that are not closed; opens no field of theirs."""
-    known = select(model.account.c.id).where(model.account.c.id.in_(list(ids)), model.account.c.state != State.CLOSED)
+def active_accounts(connection: Connection, ids: Collection[str]) -> frozenset[str]:
+    """Those of these accounts whose owners can sign in: neither closed nor still to be enrolled. Opens no field."""
+    known = select(model.account.c.id).where(model.account.c.id.in_(list(ids)), model.account.c.state == State.ACTIVE)
     return frozenset(connection.execute(known).scalars()) if ids else frozenset()
 
 

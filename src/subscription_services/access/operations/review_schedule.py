@@ -1,4 +1,4 @@
-"""What the service does by itself about reviews: open, remind, end what lapsed, close. Time decides; these write it down."""
+"""What the service does about reviews by itself: open, remind, close, and write down what time has ended."""
 
 from __future__ import annotations
 
@@ -16,8 +16,17 @@ from subscription_services.access.model import ServiceAccountState
 from subscription_services.access.review_facts import Kind, write_review
 from subscription_services.access.review_model import Outcome
 from subscription_services.access.review_people import reviewers, somebody_can
-from subscription_services.access.review_policy import WARNED_DAYS, Scope, reminder
-from subscription_services.access.reviewing import close, is_due, open_review, review_row, undecided, would_ask
+from subscription_services.access.review_policy import WARNED_DAYS, Scope, opens, reminder
+from subscription_services.access.reviewing import (
+    close,
+    is_due,
+    open_review,
+    open_row_of,
+    review_row,
+    standing,
+    undecided,
+    would_ask,
+)
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound
@@ -114,9 +123,7 @@ def end_lapsed_grant(tx: Transaction, ctx: Context, request: OneLapsed) -> Chang
     before = queries.one_grant(tx, request.id)
     if before.ended_at is not None or not before.standing or before.ends_at > ctx.now:
         raise NotDueYet()
-    if before.role is Role.ADMINISTRATOR and not administrators - {before.account}:
-        raise NotDueYet()
-    if last_resort(tx.connection, ctx.now) == before.id:
+    if _is_needed(tx, before.id, before.role, before.account, administrators, ctx.now):
         raise NotDueYet()
     statement = update(model.grant).where(model.grant.c.id == before.id, model.grant.c.ended_at.is_(None))
     tx.connection.execute(statement.values(ended_at=before.ends_at, ended_by="review"))
@@ -139,8 +146,10 @@ def end_lapsed_service_account(tx: Transaction, ctx: Context, request: OneLapsed
 
 @operation("access.warn_last_administrator", by=[BY_JOB])
 def warn_last_administrator(tx: Transaction, ctx: Context, request: OneLapsed) -> Change[queries.Grant]:
-    """Write to the last administrator, and to the security contact, that a role lapsed which still has to count."""
-    if last_resort(tx.connection, ctx.now) != request.id:
+    """Write to the only administrator, and to the security contact, that nobody else can confirm the role.
+
+    It counts beyond its end while there is no other one."""
+    if request.id not in unconfirmable(tx, ctx.now):
         raise NotFound()
     held = queries.one_grant(tx, request.id)
     for addressee in (held.account, SECURITY_CONTACT):
@@ -153,9 +162,34 @@ def can_open(tx: ReadTransaction, scope: Scope, now: datetime) -> bool:
     return is_due(tx, scope, now) and somebody_can(tx, would_ask(tx, scope, now), now)
 
 
+def unconfirmable(tx: ReadTransaction, now: datetime) -> list[str]:
+    """Administrators' grants that end soon, or count beyond their end, and that nobody else could decide about."""
+    due = [row for row in standing(tx, Scope.ELEVATED, now) if opens(row.ends_at, now)]
+    if open_row_of(tx, Scope.ELEVATED) is not None or can_open(tx, Scope.ELEVATED, now):
+        return []
+    return [str(row.id) for row in due if row.role == Role.ADMINISTRATOR]
+
+
 def lapsed(tx: ReadTransaction, now: datetime) -> tuple[list[str], list[str]]:
     """Grants and service accounts that no review kept and that are not written down as ended."""
     grant, account = model.grant.c, model.service_account.c
-    grants = select(grant.id).where(grant.standing, grant.ended_at.is_(None), grant.ends_at <= now)
+    grants = select(grant.id, grant.role, grant.account).where(
+        grant.standing, grant.ended_at.is_(None), grant.ends_at <= now
+    )
     accounts = select(account.id).where(account.state == ServiceAccountState.ACTIVE, account.confirmed_until <= now)
-    return list(tx.connection.execute(grants).scalars()), list(tx.connection.execute(accounts).scalars())
+    administrators = queries.standing_administrators(tx, now)
+    found = [
+        str(row.id)
+        for row in tx.connection.execute(grants)
+        if not _is_needed(tx, row.id, Role(row.role), row.account, administrators, now)
+    ]
+    return found, list(tx.connection.execute(accounts).scalars())
+
+
+def _is_needed(
+    tx: ReadTransaction, identifier: str, role: Role, account: str, administrators: frozenset[str], now: datetime
+) -> bool:
+    """Whether there would be nobody left to manage the team for good."""
+    if role is not Role.ADMINISTRATOR:
+        return False
+    return not administrators - {account} or last_resort(tx.connection, now) == identifier

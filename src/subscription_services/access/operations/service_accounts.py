@@ -109,7 +109,7 @@ def create_service_account(
     tx: Transaction, ctx: Context, request: CreateServiceAccount
 ) -> Change[queries.ServiceAccountRow]:
     """Make an account for a program, with an owner and an end. It can do nothing until it gets a token."""
-    owner = _owner(tx, request.owner)
+    owner = _owner(tx, ctx, request.owner)
     made = queries.ServiceAccountRow(
         id=ctx.ids.new("svc"), name=request.name, owner=request.owner, owner_name=owner.name,
         state=model.ServiceAccountState.ACTIVE, created_at=ctx.now,
@@ -140,7 +140,7 @@ def hand_over_service_account(
 ) -> Change[queries.ServiceAccountRow]:
     """Make somebody else answer for a program, before its owner leaves. Both are told by letter."""
     before = queries.one_service_account(tx, request.id)
-    owner = _owner(tx, request.owner)
+    owner = _owner(tx, ctx, request.owner)
     table = model.service_account
     current = update(table).where(
         table.c.id == before.id, table.c.owner == before.owner, table.c.state == model.ServiceAccountState.ACTIVE
@@ -237,7 +237,7 @@ def record_token_use(tx: Transaction, ctx: Context, request: RecordTokenUse) -> 
     return Change(before, after, details={"service_account": before.service_account})
 
 
-def _owner(tx: Transaction, account: str) -> accounts.Account:
+def _owner(tx: Transaction, ctx: Context, account: str) -> accounts.Account:
     """Somebody who can answer for a program. Leaving takes the same lock, so that nobody becomes the owner while they
     leave. Raises NotATeamMember."""
     queries.lock_standing_administrators(tx, ctx.now)

@@ -32,8 +32,8 @@ REVOKED = notices.declare("access-review-revoked", "success", "Revoked. It has e
 FINISHED = notices.declare("access-review-finished", "success", "Everything is decided. The review is closed.")
 VOID = notices.declare(
     "access-review-void", "warning",
-    "That one does not exist: it was there to see whether each is read. The review is void, what was kept in it is not, "
-    "and this one takes its place.",
+    "That one does not exist: it was there to see whether each is read. The review is void, what was kept in it is "
+    "not, and this one takes its place.",
 )  # fmt: skip
 OUTCOMES = {
     None: (words("Open"), "accent", "clock"), Outcome.CLOSED: (words("Everything decided"), "success", "check"),
