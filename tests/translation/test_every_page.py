@@ -40,7 +40,7 @@ TEAM = (
     "/team/log", "/team/log?actor=nobody",
     "/team/log?since=never", "/team/log/exports", "/team/service-accounts", "/team/service-accounts/new", "/team/keys",
     "/team/keys/purposes/subject", "/team/keys/re-encryption", "/team/mail", "/account/two-factor", "/account/profile",
-    "/account/devices", "/account/activity", "/team/approvals", "/team/tasks", "/team/tasks/new",
+    "/account/devices", "/account/activity", "/team/approvals", "/team/tasks", "/team/tasks/new", "/team/deployments",
 )  # fmt: skip
 # path, what is typed: each comes back with errors
 MISTAKES: tuple[tuple[str, dict[str, str]], ...] = (

@@ -176,7 +176,9 @@ def _holder(tx: ReadTransaction, ctx: Context, request: ConfirmRole) -> str:
     limits=[Limit(60, 3600, "actor")], subject=_receiver, concerns=_as_they_stand,
 )  # fmt: skip
 def grant_role(tx: Transaction, ctx: Context, request: GrantRole) -> Change[queries.Grant]:
-    """Give a team member a role, until it is ended or for a number of days. Nobody gives one to themselves."""
+    """Give a team member a role.
+
+    It holds until it is ended, or for a number of days. Nobody gives one to themselves."""
     _end_lapsed(tx, ctx, request.account, request.role)
     made = _insert_grant(tx, ctx, request.account, request.role, request.reason, request.days)
     tx.outbox.add(SendLetter(letter="access.role_given", account=made.account, values={"grant": made.id}))
