@@ -11,7 +11,7 @@ from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
-from .deployments import check_may_start, good_permit, installed_digest, public_key_text, wheel_digest
+from .deployments import PACKAGE, check_may_start, digest_of, good_permit, installed_digest, public_key_text
 from .documents import operations_document, roles_document
 from .export_making import SCHEDULES, kinds
 from .kinds_arrive import log_check
@@ -25,10 +25,10 @@ from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
 
 __all__ = [
-    "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion", "Bootstrap",
-    "Claims", "DatabaseApprovals", "Enrolment", "FirstPeople", "FirstPerson", "HouseAuthority", "Signatures",
-    "bootstrap", "check_may_start", "checks", "claims_of", "configure", "elevations_of", "good_permit",
-    "installed_digest", "kinds", "know", "log_check", "operations_document", "public_key_text", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
-    "wheel_digest",
+    "LETTERS", "OPERATIONS", "PACKAGE", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX", "AccessSettings", "Assertion",
+    "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "FirstPeople", "FirstPerson", "HouseAuthority",
+    "Signatures", "bootstrap", "check_may_start", "checks", "claims_of", "configure", "digest_of", "elevations_of",
+    "good_permit", "installed_digest", "kinds", "know", "log_check", "operations_document", "public_key_text",
+    "resolve_token", "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation",
+    "waiting_for",
 ]  # fmt: skip
