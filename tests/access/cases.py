@@ -15,7 +15,6 @@ from subscription_services.access.operations.approvals import (
     RefuseApproval,
 )
 from subscription_services.access.operations.canary import CloseCanary, MyToken, OpenCanary
-from subscription_services.access.operations.deployments import EndDeployment, ListDeployments, PermitDeployment
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
@@ -26,10 +25,8 @@ from subscription_services.access.operations.log_exports import (
     RecordPart,
     export_log_unmasked,
 )
-from subscription_services.access.operations.lost_keys import AgreeToRestore, RestoreLostKeys
 from subscription_services.access.operations.people import (
     Bootstrap,
-    ConfirmRole,
     EndGrant,
     FirstPerson,
     GrantRole,
@@ -59,6 +56,7 @@ from subscription_services.kernel.errors import NotFound
 from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
 
+from .duty_cases import CASES as DUTIES
 from .glass_cases import GLASS
 from .review_cases import REVIEW_CASES
 
@@ -206,60 +204,8 @@ def _made_rule(world: World) -> str:
 FIRST = Bootstrap([FirstPerson("first@example.org", "First Person")])
 INVITE = Invite("new@example.org", "New Person")
 
-DIGEST = "ab" * 32
-
-
-def _agreed(world: World) -> Act:
-    first, second = world.team(Role.OPERATIONS), world.team(Role.SECURITY)
-    world.do("access.agree_to_restore", second, AgreeToRestore(DIGEST, first.id))
-    return first, RestoreLostKeys(DIGEST, world.clock(), second.id)
-
-
-def _alone_beside_others(world: World) -> Act:
-    world.team(Role.SECURITY)
-    return world.team(Role.OPERATIONS), RestoreLostKeys(DIGEST, world.clock())
-
-
-RELEASE = PermitDeployment("ab" * 32, "1.2.0", "example.org")
-
-
-def _permitting(world: World) -> Act:
-    who = world.team(Role.OPERATIONS)
-    approving.approved(world, who, "access.permit_deployment", RELEASE)
-    return who, RELEASE
-
-
-def _permit(world: World) -> EndDeployment:
-    return EndDeployment(str(world.do("access.permit_deployment", *_permitting(world)).id))
-
-
-def _moved(world: World) -> ConfirmRole:
-    """A role that lapses since its holder has another one."""
-    boss, member = _boss(world), world.team()
-    old = approving.give_role(world, boss, member.id, Role.SUPPORT)
-    approving.give_role(world, boss, member.id, Role.BILLING)
-    return ConfirmRole(old.id, "does both")
-
-
 CASES = [
-    Case("access.permit_deployment", _permitting, lambda w: (w.team(Role.OPERATIONS), RELEASE)),
-    Case(
-        "access.end_deployment",
-        lambda w: (w.team(Role.SECURITY), _permit(w)),
-        lambda w: (w.team(Role.SUPPORT), _permit(w)),
-    ),
-    Case(
-        "access.deployments",
-        lambda w: (w.team(Role.AUDITOR), ListDeployments()),
-        lambda w: (w.team(Role.SUPPORT), ListDeployments()),
-    ),
-    Case("access.confirm_role", lambda w: (_boss(w), _moved(w)), lambda w: (w.team(Role.SECURITY), _moved(w))),
-    Case(
-        "access.agree_to_restore",
-        lambda w: (w.team(Role.SECURITY), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),
-        lambda w: (w.team(Role.AUDITOR), AgreeToRestore(DIGEST, w.team(Role.OPERATIONS).id)),
-    ),
-    Case("access.restore_lost_keys", _agreed, _alone_beside_others),
+    *DUTIES,
     Case("access.bootstrap", lambda w: (w.system("cli"), FIRST), lambda w: (_boss(w), FIRST)),
     Case("access.invite", lambda w: (_boss(w), INVITE), lambda w: (w.team(Role.SECURITY), INVITE)),
     Case(

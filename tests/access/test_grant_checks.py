@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 
+from subscription_services import app
+from subscription_services.access import AccessSettings, authority, checks, grant_checks, tasks
 from subscription_services.access import approval_model as approvals
-from subscription_services.access import authority, checks, tasks
 from subscription_services.access.errors import NotATeamMember
 from subscription_services.access.grant_checks import several_agreed, tasks_end
 from subscription_services.access.operations import probing
@@ -19,9 +20,10 @@ from subscription_services.access.operations.tasks import AskTask, OneTask
 from subscription_services.access.task_model import task
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Role
-from subscription_services.kernel.checks import Finding, Verdict
+from subscription_services.kernel.checks import Doors, Finding, Verdict
 from subscription_services.testing import World
 from subscription_services.testing.approving import approved
+from subscription_services.testing.world import FAST
 from tests.identity.test_pages_checks import listening
 
 from .granting import About as Person
@@ -94,3 +96,24 @@ def test_a_task_that_goes_on_lending_is_found(world: World, tmp_path: Path, monk
     monkeypatch.setattr(probing, "change_row", lambda *rest: None)
     monkeypatch.setattr(task_operations, "change_row", lambda *rest: None)
     assert probed(world, tmp_path).verdict is Verdict.BROKEN
+
+
+def duties(world: World, sandbox: str) -> Finding:
+    check = next(item for item in checks() if item.promise == "access.duties")
+    settings = app.read_settings({**FAST, "SUBS_SANDBOX": sandbox})
+    found: Finding = world.run(check.run(Doors(world.house.kernel, settings, "", "", "")))
+    return found
+
+
+def test_a_wait_that_leaves_nobody_the_time_is_found_outside_a_sandbox(
+    house: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert duties(house, "false").verdict is Verdict.KEPT
+    monkeypatch.setattr(grant_checks, "in_force", lambda: AccessSettings(alone_seconds=60))
+    assert duties(house, "false").verdict is Verdict.BROKEN
+    assert duties(house, "true").verdict is Verdict.KEPT
+
+
+def test_an_operation_that_forgets_to_ask_is_found(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subscription_services.access.duties.ALONE", {})
+    assert "asks nobody" in duties(house, "true").says

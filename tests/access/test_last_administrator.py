@@ -12,7 +12,7 @@ from subscription_services.access.errors import LastAdministrator
 from subscription_services.access.model import grant, service_account, token
 from subscription_services.access.operations.approvals import SECURITY_CONTACT
 from subscription_services.access.operations.leavers import DeactivateLeaver
-from subscription_services.access.operations.people import EndGrant, GrantRole, Invite, MyPermissions, People
+from subscription_services.access.operations.people import EndGrant, MyPermissions, People
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken
 from subscription_services.access.programs import resolve_token
 from subscription_services.access.review_checks import LONGEST, reviewed
@@ -22,6 +22,7 @@ from subscription_services.kernel.actors import Role
 from subscription_services.kernel.checks import Verdict
 from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.testing import World
+from subscription_services.testing.approving import give_role, invited
 
 from .reviewed import Office, letters, office
 
@@ -80,7 +81,7 @@ def test_a_deputy_for_some_days_does_not_end_the_last_one_for_good(world: World)
     boss = team.now("boss")
     wait(team, 40)
     boss = team.now("boss")
-    world.do("access.grant_role", boss, GrantRole(team.people["deputy"].id, Role.ADMINISTRATOR, "holiday", days=10))
+    give_role(world, boss, team.people["deputy"].id, Role.ADMINISTRATOR, "holiday", 10)
     wait(team, 5)
     assert (team.holds("boss"), team.holds("deputy")) == (set(), ADMINISTRATOR)
     wait(team, 6)
@@ -119,7 +120,7 @@ def test_a_second_administrator_in_time_decides_about_the_first(world: World) ->
 def test_who_was_only_invited_is_no_other_administrator(world: World) -> None:
     team = office(world, "boss")
     wait(team, 43)
-    world.do("access.invite", team.now("boss"), Invite("new@example.org", "New", Role.ADMINISTRATOR, "second one"))
+    invited(world, team.now("boss"), "new@example.org", Role.ADMINISTRATOR)
     wait(team, 5)
     assert team.holds("boss") == ADMINISTRATOR  # the other one has not come yet, and may never
     assert world.events("access.end_lapsed_grant") == []

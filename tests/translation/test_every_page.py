@@ -42,9 +42,8 @@ TEAM = (
     "/team/log", "/team/log?actor=nobody",
     "/team/log?since=never", "/team/log/exports", "/team/service-accounts", "/team/service-accounts/new", "/team/keys",
     "/team/keys/purposes/subject", "/team/keys/re-encryption", "/team/mail", "/account/two-factor", "/account/profile",
-    "/account/devices", "/account/activity", "/team/approvals", "/team/tasks", "/team/tasks/new",
-    "/team/unused",
-    "/team/unmask/acc_0193a1",
+    "/account/devices", "/account/activity", "/team/approvals", "/team/tasks", "/team/tasks/new", "/team/deployments",
+    "/team/unused", "/team/unmask/acc_0193a1",
 )  # fmt: skip
 # path, what is typed: each comes back with errors
 MISTAKES: tuple[tuple[str, dict[str, str]], ...] = (

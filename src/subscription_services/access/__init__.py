@@ -11,7 +11,7 @@ from .authority import HouseAuthority, elevations_of, roles_of
 from .catalogue import know
 from .checks import checks
 from .claims import Claims, claims_of
-from .deployments import check_may_start, good_permit, installed_digest, public_key_text, wheel_digest
+from .deployments import PACKAGE, check_may_start, digest_of, good_permit, installed_digest, public_key_text
 from .documents import operations_document, roles_document
 from .dpop import Presented
 from .glass_jobs import GLASS_SCHEDULES, glass_kinds
@@ -29,11 +29,11 @@ from .tokens import PREFIX as TOKEN_PREFIX
 from .unmasking import read_addresses
 
 __all__ = [
-    "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
+    "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "PACKAGE", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
     "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "FirstPeople",
     "FirstPerson", "HouseAuthority", "Presented", "Signatures", "bootstrap", "check_may_start", "checks",
-    "claims_of", "configure", "elevations_of", "glass_kinds", "good_permit", "installed_digest", "kinds", "know",
-    "log_check", "new_nonce", "operations_document", "public_key_text", "read_addresses", "resolve_token",
-    "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation", "waiting_for",
-    "wheel_digest",
+    "claims_of", "configure", "digest_of", "elevations_of", "glass_kinds", "good_permit", "installed_digest",
+    "kinds", "know", "log_check", "new_nonce", "operations_document", "public_key_text", "read_addresses",
+    "resolve_token", "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation",
+    "waiting_for",
 ]  # fmt: skip

@@ -8,7 +8,6 @@ and put back is found by its end in the log.
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, inspect, select
 
-from subscription_services.kernel.errors import DomainError, Invalid, StartError
+from subscription_services.kernel.errors import DomainError, StartError
 from subscription_services.kernel.ports import Keys
 from subscription_services.ledger import queries as ledger
 from subscription_services.ledger.note import Ed25519Signer, Ed25519Verifier, open_note, sign_note, verifier_key
@@ -68,19 +67,6 @@ def installed_digest() -> str:
     """Of the files that this process runs from."""
     root = Path(__file__).parents[1]
     return digest_of(_below(root))
-
-
-def wheel_digest(wheel: Path) -> str:
-    """Of what a built wheel would install. Raises Invalid."""
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if name.startswith(f"{PACKAGE}/") and not name.endswith("/")]
-            found = digest_of((name, archive.read(name)) for name in names)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise Invalid(f"{wheel} does not open as a wheel: {error}.") from error
-    if not names:
-        raise Invalid(f"{wheel} holds no {PACKAGE}.")
-    return found
 
 
 def _below(root: Path) -> Iterator[tuple[str, bytes]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
+
+from subscription_services.kernel.errors import Invalid
 
 if TYPE_CHECKING:
     import httpx
@@ -87,4 +90,19 @@ def _asked(client: httpx.Client, request: dict[str, str], reason: str) -> Any:
 def _digest(wheel: Path | None) -> str:
     from subscription_services import access
 
-    return access.installed_digest() if wheel is None else access.wheel_digest(wheel)
+    return access.installed_digest() if wheel is None else wheel_digest(wheel)
+
+
+def wheel_digest(wheel: Path) -> str:
+    """Of what a built wheel would install. Raises Invalid."""
+    from subscription_services.access import PACKAGE, digest_of
+
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.startswith(f"{PACKAGE}/") and not name.endswith("/")]
+            found = digest_of((name, archive.read(name)) for name in names)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise Invalid(f"{wheel} does not open as a wheel: {error}.") from error
+    if not names:
+        raise Invalid(f"{wheel} holds no {PACKAGE}.")
+    return found
