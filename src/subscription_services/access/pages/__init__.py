@@ -11,6 +11,7 @@ from .approvals import approval_routes
 from .console import team_navigation
 from .explaining import explaining_routes
 from .find import find_routes
+from .foresight import foresight_routes
 from .log import log_routes
 from .log_exports import export_routes
 from .overview import show_overview
@@ -26,6 +27,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
     return (
         get("/team", show_overview, my_permissions),
         *explaining_routes(),
+        *foresight_routes(),
         *people_routes(),
         *service_account_routes(),
         *approval_routes(),

@@ -105,9 +105,10 @@ def _said(need: Condition) -> str:
             return words("signed in within the last %(minutes)s minutes", minutes=need.number)
         case "approvals":
             roles = joined(*(as_words(role.value.capitalize()) for role in need.roles)) or words("nobody")
-            text = "approved beforehand by %(num)s other person who holds one of: %(roles)s"
-            more = "approved beforehand by %(num)s other people who hold one of: %(roles)s"
-            return counted(text, more, need.number, roles=roles)
+            return counted(
+                "approved beforehand by %(num)s other person who holds one of: %(roles)s",
+                "approved beforehand by %(num)s other people who hold one of: %(roles)s", need.number, roles=roles,
+            )  # fmt: skip
         case "open-task":
             return words("an open task that lends it")
     return words("this as well: %(name)s", name=need.kind)
