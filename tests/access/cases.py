@@ -14,6 +14,8 @@ from subscription_services.access.operations.approvals import (
     OneRequest,
     RefuseApproval,
 )
+from subscription_services.access.operations.explaining import AskWhatCan, AskWhoCan
+from subscription_services.access.operations.foresight import Foresee, RoleLoses
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
@@ -32,6 +34,7 @@ from subscription_services.access.operations.people import (
     MyPermissions,
     People,
 )
+from subscription_services.access.operations.role_limits import ListLimits, NarrowRole, ResetLimits, WidenRole
 from subscription_services.access.operations.scim import CreateUser, ListUsers, OneUser, UpdateUser
 from subscription_services.access.operations.service_accounts import (
     CreateServiceAccount,
@@ -178,6 +181,19 @@ def _rule(world: World) -> Act:
 
 def _made_rule(world: World) -> str:
     return str(world.do("access.make_task_rule", *_rule(world)).id)
+
+
+NARROW = NarrowRole(Role.BILLING, ["billing.refund"], "nobody needs it")
+WIDEN = WidenRole(Role.BILLING, ["billing.refund"], "needed after all")
+FORESEE = Foresee([], [RoleLoses(Role.BILLING, ["billing.refund"])])
+
+
+def _widen(world: World, name: str, request: Any) -> Act:
+    """Somebody else approved that what was taken is given back."""
+    boss = world.team(Role.ADMINISTRATOR)
+    world.do("access.narrow_role", boss, NARROW)
+    approving.approved(world, boss, name, request)
+    return boss, request
 
 
 FIRST = Bootstrap("first@example.org", "First Person")
@@ -379,4 +395,27 @@ CASES = [
         lambda w: (w.system(), _over(w)),
         lambda w: (w.team(Role.SECURITY), ReadExport(_export(w))),
     ),
+    Case("access.narrow_role", lambda w: (_boss(w), NARROW), lambda w: (w.team(Role.SECURITY), NARROW)),
+    Case("access.widen_role", lambda w: _widen(w, "access.widen_role", WIDEN), lambda w: (_boss(w), WIDEN)),
+    Case(
+        "access.reset_role_limits",
+        lambda w: _widen(w, "access.reset_role_limits", ResetLimits("forged")),
+        lambda w: (_boss(w), ResetLimits("forged")),
+    ),
+    Case(
+        "access.role_limits",
+        lambda w: (w.team(Role.AUDITOR), ListLimits()),
+        lambda w: (w.team(Role.BILLING), ListLimits()),
+    ),
+    Case(
+        "access.what_can",
+        lambda w: (w.team(Role.SECURITY), AskWhatCan(w.team().id)),
+        lambda w: (w.team(Role.SUPPORT), AskWhatCan(w.team().id)),
+    ),
+    Case(
+        "access.who_can",
+        lambda w: (w.team(Role.AUDITOR), AskWhoCan("access.grant_role")),
+        lambda w: (w.team(Role.OPERATIONS), AskWhoCan("access.grant_role")),
+    ),
+    Case("access.foresee", lambda w: (w.team(Role.SECURITY), FORESEE), lambda w: (w.team(Role.BILLING), FORESEE)),
 ]

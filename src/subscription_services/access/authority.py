@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select, text
+from sqlalchemy import BindParameter, Connection, and_, bindparam, func, literal_column, or_, select, text
 
 from subscription_services.kernel.actors import (
     Actor,
@@ -25,21 +25,20 @@ from subscription_services.kernel.errors import NotSignedIn
 from subscription_services.kernel.ports import Keys
 from subscription_services.storage.prepared import Prepared
 
-from . import catalogue, row_codes
+from . import catalogue, role_limits, row_codes
 from .accounts import session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .role_limits import Withheld, withheld_of
 from .task_model import task
 
 _NOW: BindParameter[datetime] = bindparam("now")
-_ROLES = Prepared(
-    select(grant.c.role).where(
-        grant.c.account == bindparam("account"),
-        grant.c.ended_at.is_(None),
-        grant.c.granted_at <= _NOW,
-        or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
-    )
+_GRANTED = and_(
+    grant.c.account == bindparam("account"),
+    grant.c.ended_at.is_(None),
+    grant.c.granted_at <= _NOW,
+    or_(grant.c.ends_at.is_(None), grant.c.ends_at > _NOW),
 )
+_ROLES = Prepared(select(grant.c.role).where(_GRANTED))
 _TASKS = select(task).where(
     task.c.account == bindparam("account"),
     task.c.ended_at.is_(None),
@@ -47,6 +46,17 @@ _TASKS = select(task).where(
     task.c.ends_at > _NOW,
 )
 _OPEN_TASKS = Prepared(_TASKS)
+# all that decides about a team member, but for the tasks themselves, in one statement: it is asked at every request
+_POWERS = {
+    dialect: Prepared(
+        select(
+            *role_limits.COLUMNS,
+            select(joined(grant.c.role, literal_column("' '"))).where(_GRANTED).scalar_subquery().label("roles"),
+            select(_TASKS.subquery().c.id).limit(1).scalar_subquery().label("lent"),
+        ).select_from(role_limits.SOURCE)
+    )
+    for dialect, joined in (("sqlite", func.group_concat), ("postgresql", func.string_agg))
+}
 _HELD_TASKS = _TASKS.with_for_update(read=True)
 _MAY_WRITE = text("SELECT current_setting('transaction_read_only') = 'off'")
 _TOKEN_IS_GOOD = and_(
@@ -65,11 +75,12 @@ GOOD_TOKENS = select(token).join(service_account, service_account.c.id == token.
 """The tokens that count at `now`."""
 TOKEN_BY_DIGEST = _TOKEN.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
+_NO_ROLES: frozenset[Role] = frozenset()
 _scopes = msgspec.json.Decoder(frozenset[str])
 
 
 class HouseAuthority:
-    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, four for a team member.
+    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, two for a team member.
 
     Without `keys` no task counts, since their rows cannot be told from forged ones."""
 
@@ -91,9 +102,13 @@ class HouseAuthority:
 
 def powers_of(connection: Connection, keys: Keys | None, account: str, now: datetime) -> Standing:
     """What roles and tasks of a team member's account give it now; nothing of any session."""
-    withheld = withheld_of(connection, keys, now)
-    lent = () if keys is None else elevations_of(connection, keys, account, now, withheld)
-    return Standing(roles=roles_of(connection, account, now), elevations=lent, withheld=withheld)
+    rows = _POWERS[connection.dialect.name].all(connection, {"account": account, "now": now})
+    withheld = role_limits.judged(rows, keys).withheld(now)
+    roles = frozenset(Role(name) for name in rows[0].roles.split()) if rows[0].roles else _NO_ROLES
+    lent: tuple[Elevation, ...] = ()
+    if keys is not None and rows[0].lent is not None:
+        lent = elevations_of(connection, keys, account, now, withheld)
+    return Standing(roles=roles, elevations=lent, withheld=withheld)
 
 
 def roles_of(connection: Connection, account: str, now: datetime) -> frozenset[Role]:

@@ -63,7 +63,8 @@ def newest_about(about: str, actions: Collection[str]) -> ScalarSelect[Any]:
     named = or_(*(unindexed("action") == action for action in sorted(actions)))
     return (
         select(event.at)
-        .where(event.object == about, event.object != literal_column("''"), named)
+        # between bounds that PostgreSQL does not take for equality: for that it would walk along time (see searching)
+        .where(event.object >= about, event.object <= about, event.object != literal_column("''"), named)
         .order_by(event.object.desc(), event.at.desc(), event.id.desc())
         .limit(1)
         .scalar_subquery()
