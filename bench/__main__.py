@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from bench import kms, seal, search, sessions, signin, stuffing, timing, trees, verify, web, writes
+from bench import authorisation, kms, seal, search, sessions, signin, stuffing, timing, trees, verify, web, writes
 from bench.measure import Ratio
 
 ALL = {
@@ -24,6 +24,7 @@ ALL = {
     "sessions": sessions.run,
     "stuffing": stuffing.run,
     "timing": timing.run,
+    "authorisation": authorisation.run,
 }
 
 

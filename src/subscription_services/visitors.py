@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 from starlette.requests import Request
 
@@ -162,14 +163,30 @@ class _Session:
         self._claims: access.Claims | None = None
 
     def found(self, connection: Connection, now: datetime) -> tuple[Actor, Standing]:
-        """See `kernel.actors.Asker`: all of it is read in this transaction."""
-        actor = self.actor(connection, now)
-        if isinstance(actor, Subscriber):
+        """See `kernel.actors.Asker`: all of it is read in this transaction, what a team member may do once."""
+        person = self._resolved(connection, now)
+        if person.kind != "team":
+            actor = Subscriber(person.account, person.session, person.signed_in_at, person.second_factor)
             return actor, Standing(signed_in_at=actor.signed_in_at, second_factor=actor.second_factor)
-        return actor, self._kernel.authority.standing(connection, actor, now)
+        member = TeamMember(person.account, person.session, person.signed_in_at, second_factor=person.second_factor)
+        standing = self._kernel.authority.standing(connection, member, now)
+        return replace(
+            member, roles=standing.roles, tasks=standing.tasks, withheld=standing.withheld
+        ), standing  # fmt: skip
 
     def actor(self, connection: Connection, now: datetime) -> Subscriber | TeamMember:
         """Who holds it. Raises NotSignedIn; SessionUnbound when it comes from where it does not belong."""
+        found = self._resolved(connection, now)
+        if found.kind == "team":
+            mine = self._kernel.keys.for_caller("access")
+            claims = self._claims = access.claims_of(connection, mine, found.account, now)
+            return TeamMember(
+                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks,
+                claims.withheld,
+            )  # fmt: skip
+        return Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
+
+    def _resolved(self, connection: Connection, now: datetime) -> identity.SignedInPerson:
         keys = self._kernel.keys.for_caller("identity")
         try:
             found = identity.resolve_session(connection, keys, self.token, now)
@@ -181,14 +198,7 @@ class _Session:
         if not identity.shows(found.bound, self._shown(keys), now):
             raise SessionUnbound()
         self._person = found
-        if found.kind == "team":
-            mine = self._kernel.keys.for_caller("access")
-            claims = self._claims = access.claims_of(connection, mine, found.account, now)
-            return TeamMember(
-                found.account, found.session, found.signed_in_at, claims.roles, found.second_factor, claims.tasks,
-                claims.withheld,
-            )  # fmt: skip
-        return Subscriber(found.account, found.session, found.signed_in_at, found.second_factor)
+        return found
 
     async def noted(self) -> None:
         """Write down that it is in use, where that is due."""

@@ -58,6 +58,7 @@ from subscription_services.testing.cases import Act
 
 from .duty_cases import CASES as DUTIES
 from .glass_cases import GLASS
+from .limit_cases import LIMITS
 from .review_cases import REVIEW_CASES
 
 SCOPES = ["access.audit_log"]
@@ -440,4 +441,5 @@ CASES = [
         lambda w: (w.team(Role.SECURITY), ReadExport(_export(w))),
     ),
     *REVIEW_CASES,
+    *LIMITS,
 ]

@@ -83,8 +83,9 @@ def compare(world: World, dice: Random, boss: TeamMember) -> None:
         except Refusal:
             refused[member.id, name] += 1
     assert found.whole
-    foreseen = {(row.actor, row.operation): row.refused for row in found.rows if row.refused}
-    assert {key: count for key, count in foreseen.items() if key[1] in PROBED} == refused
+    ours = {member.id for member in people}  # others of earlier examples hold these roles as well
+    rows = [row for row in found.rows if row.actor in ours and row.operation in PROBED]
+    assert {(row.actor, row.operation): row.refused for row in rows if row.refused} == refused
 
 
 def lend(world: World, granter: TeamMember, member: TeamMember, role: Role, only: list[str]) -> None:
@@ -149,6 +150,7 @@ def test_a_token_with_fewer_scopes_and_what_would_take_somebody_else(house: Worl
 
 def test_what_was_not_looked_at_is_said(house: World, monkeypatch: pytest.MonkeyPatch) -> None:
     watcher, clerk = house.team(Role.SECURITY), house.team(Role.BILLING)
+    house.clock.advance(minutes=1)  # looks are newer than signing in
     for _ in range(5):
         house.do("access.test_look", clerk, Person("acc_x"))
     monkeypatch.setattr(looking, "LOOKED_AT", 3)

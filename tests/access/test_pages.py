@@ -29,7 +29,7 @@ OWN = {"/team", "/team/approvals", "/team/tasks", "/team/tasks/new", "/team/powe
 """Pages of what is one's own, also for somebody without a role."""
 PAGES = ["/team", "/team/people", "/team/people/invite", "/team/find", "/team/log", "/team/log/exports",
          "/team/service-accounts", "/team/service-accounts/new", "/team/recoveries", "/team/operations",
-         "/team/operations/access.people", "/team/unused", "/team/deployments",
+         "/team/operations/access.people", "/team/unused", "/team/deployments", "/team/foresight",
          *sorted(OWN - {"/team"})]  # fmt: skip
 PLACES = {"not-signed-in": "/sign-in", "second-factor-needed": "/account/two-factor", "step-up-needed": "/confirm",
           "approval-needed": "/team/approvals"}  # fmt: skip

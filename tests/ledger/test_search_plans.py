@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy import event as sqlalchemy_event
 
 from subscription_services.kernel.events import Event, Outcome
 from subscription_services.ledger.searching import Search, search
+from subscription_services.ledger.uses import newest_about, uses
 
 from .conftest import Bench
 
@@ -181,3 +183,41 @@ def test_beginnings_go_page_by_page_through_all_that_fit(busy: Bench, begins: st
             if after is None:
                 break
     assert seen == [event for event in everything if event.action.startswith(start)]
+
+
+def test_uses_are_counted_along_the_index_of_an_actor_or_of_an_action(busy: Bench) -> None:
+    everything = all_of_everything(busy)
+    since, until = everything[0].at, everything[-1].at + timedelta(seconds=1)
+    for given in ({"actor": "acc_2"}, {"action": "billing.pay"}):
+        (name, value) = next(iter(given.items()))
+        with busy.store.reading() as connection:
+            found = uses(connection, since=since, until=until, limit=5000, **given)
+        ours = [event for event in everything if getattr(event, name) == value]
+        done = [event for event in ours if event.outcome is Outcome.SUCCESS]
+        assert (found.whole, found.looked_at) == (True, len(ours))
+        assert {(use.actor, use.action): use.count for use in found.found} == Counter(
+            (event.actor, event.action) for event in done
+        )
+        assert max(use.last for use in found.found) == max(event.at for event in done)
+        sent = plans(busy, lambda c, g=given: uses(c, since=since, until=until, limit=50, **g))  # type: ignore[misc]
+        (plan,) = [text for _, text in sent]
+        assert leads(plan) == {name}, plan
+        with busy.store.reading() as connection:
+            part = uses(connection, since=since, until=until, limit=50, **given)
+        assert (part.whole, part.looked_at) == (False, 50)
+
+
+def test_the_newest_about_an_object_is_one_step_along_its_index(busy: Bench) -> None:
+    wanted = select(newest_about("sub_3", ["billing.pay", "billing.refund"]))
+    (plan,) = [text for _, text in plans(busy, lambda c: c.execute(wanted).scalar())]
+    assert leads(plan) == {"object"}, plan
+    named = ("billing.pay", "billing.refund")
+    ours = [event.at for event in all_of_everything(busy) if event.object == "sub_3" and event.action in named]
+    with busy.store.reading() as connection:
+        assert connection.execute(wanted).scalar() == max(ours)
+
+
+def all_of_everything(busy: Bench) -> list[Event]:
+    """Oldest first."""
+    with busy.store.reading() as connection:
+        return all_of(connection)[::-1]

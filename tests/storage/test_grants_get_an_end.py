@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -42,7 +43,7 @@ def test_what_stood_without_an_end_is_as_if_given_today(before: SqliteStore | Po
         "INSERT INTO access_grant (id, account, role, granted_by, granted_at, ends_at, ended_at, ended_by, reason)"
         " VALUES (:id, :account, :role, 'x', 1, :ends_at, :ended_at, :ended_by, :reason)"
     )
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": "one", "role": "administrator", "ends_at": None, "ended_at": None, "ended_by": None},
         {"id": "two", "role": "support", "ends_at": None, "ended_at": 5, "ended_by": "y"},
         {"id": "three", "role": "support", "ends_at": 9, "ended_at": None, "ended_by": None},

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import BindParameter, Connection, and_, bindparam, or_, select
+from sqlalchemy import BindParameter, Connection, and_, bindparam, func, literal_column, or_, select
 
 from subscription_services.kernel.actors import (
     Actor,
@@ -26,7 +26,7 @@ from subscription_services.kernel.ports import Keys
 from subscription_services.storage import holds
 from subscription_services.storage.prepared import Prepared
 
-from . import catalogue, row_codes
+from . import catalogue, role_limits, row_codes
 from .accounts import active_accounts, session_facts
 from .model import ServiceAccountState, grant, service_account, token
 from .remembered import task_ended
@@ -35,12 +35,12 @@ from .settings import in_force
 from .task_model import GLASS, task
 
 _NOW: BindParameter[datetime] = bindparam("now")
-_STANDING_ADMINISTRATOR = and_(grant.c.standing, grant.c.role == Role.ADMINISTRATOR)
 _NOT_ENDED = and_(grant.c.ended_at.is_(None), grant.c.granted_at <= _NOW)
+_THEIRS = and_(grant.c.account == bindparam("account"), _NOT_ENDED)
+_LIVE = and_(_THEIRS, grant.c.ends_at > _NOW)
 # beside what is live, an administrator whose time is up: who may be the last one
-_HAS_ROLES = select(grant.c.id, grant.c.role, grant.c.ends_at).where(
-    grant.c.account == bindparam("account"), _NOT_ENDED, or_(grant.c.ends_at > _NOW, _STANDING_ADMINISTRATOR)
-)
+_OVERDUE = and_(_THEIRS, grant.c.ends_at <= _NOW, grant.c.standing, grant.c.role == Role.ADMINISTRATOR)
+_HAS_ROLES = select(grant.c.id, grant.c.role, grant.c.ends_at).where(or_(_LIVE, _OVERDUE))
 _ADMINISTRATORS = (
     select(grant.c.id, grant.c.account, grant.c.ends_at, grant.c.standing)
     .where(grant.c.role == Role.ADMINISTRATOR, _NOT_ENDED)
@@ -54,6 +54,18 @@ _TASKS = select(task).where(
     task.c.ends_at > _NOW,
 )
 _OPEN_TASKS = Prepared(_TASKS)
+# all that decides about a team member, but for the tasks themselves, in one statement: it is asked at every request
+_POWERS = {
+    dialect: Prepared(
+        select(
+            *role_limits.COLUMNS,
+            select(joined(grant.c.role, literal_column("' '"))).where(_LIVE).scalar_subquery().label("roles"),
+            select(grant.c.id).where(_OVERDUE).limit(1).scalar_subquery().label("overdue"),
+            select(_TASKS.subquery().c.id).limit(1).scalar_subquery().label("lent"),
+        ).select_from(role_limits.SOURCE)
+    )
+    for dialect, joined in (("sqlite", func.group_concat), ("postgresql", func.string_agg))
+}
 # what a transaction that writes rests on is held until its commit: whoever ends it waits for what is committing already
 _HELD_ROLES = _HAS_ROLES.with_for_update(read=True)
 _HELD_TASKS = _TASKS.with_for_update(read=True)
@@ -71,11 +83,12 @@ _TOKEN_BY_ID = Prepared(_OF_TOKEN)
 _HELD_TOKEN = _OF_TOKEN.with_for_update(read=True)
 TOKEN_BY_DIGEST = GOOD_TOKENS.where(token.c.digest == bindparam("digest"))
 _NOBODY = Standing()
+_NO_ROLES: frozenset[Role] = frozenset()
 _scopes = msgspec.json.Decoder(frozenset[str])
 
 
 class HouseAuthority:
-    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, four for a team member.
+    """See `kernel.ports.Authority`: one indexed statement for a subscriber or program, two for a team member.
 
     Without `keys` no task and no token counts, since their rows cannot be told from forged ones."""
 
@@ -100,9 +113,19 @@ def powers_of(
     connection: Connection, keys: Keys | None, account: str, now: datetime, *, held: bool = False
 ) -> Standing:
     """What roles and tasks of a team member's account give it now; nothing of any session. `held` as for `roles_of`."""
-    withheld = withheld_of(connection, keys, now)
-    lent = () if keys is None else elevations_of(connection, keys, account, now, withheld)
-    return Standing(roles=roles_of(connection, account, now, held=held), elevations=lent, withheld=withheld)
+    rows = _POWERS[connection.dialect.name].all(connection, {"account": account, "now": now})
+    first = rows[0]
+    if held and holds(connection):
+        roles = roles_of(connection, account, now, held=True)
+    else:
+        roles = frozenset(Role(name) for name in first.roles.split()) if first.roles else _NO_ROLES
+        if first.overdue is not None and last_resort(connection, now) == first.overdue:
+            roles |= {Role.ADMINISTRATOR}
+    withheld = role_limits.judged(rows, keys).withheld(now)
+    lent: tuple[Elevation, ...] = ()
+    if keys is not None and first.lent is not None:
+        lent = elevations_of(connection, keys, account, now, withheld)
+    return Standing(roles=roles, elevations=lent, withheld=withheld)
 
 
 def last_resort(connection: Connection, now: datetime) -> str | None:

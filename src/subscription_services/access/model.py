@@ -67,6 +67,11 @@ grant = Table(
 _live = text("ended_at IS NULL")
 Index("uq_access_grant_live", grant.c.account, grant.c.role, unique=True, sqlite_where=_live, postgresql_where=_live)
 Index("ix_access_grant_role", grant.c.role, sqlite_where=_live, postgresql_where=_live)
+# all that each decision reads of a grant, so that it reads no row: after a commit SQLCipher opens every page anew
+Index(
+    "ix_access_grant_held", grant.c.account, grant.c.role, grant.c.granted_at, grant.c.ends_at, sqlite_where=_live,
+    postgresql_where=_live,
+)  # fmt: skip
 
 service_account = Table(
     "access_service_account",

@@ -40,12 +40,13 @@ KEPT = frozenset(
 """What administrators keep whatever happens: with it a limit can be taken back, and somebody made who approves that."""
 _NOTHING: Withheld = frozenset()
 _one = select(literal(1).label("one")).subquery()
-_IN_FORCE = Prepared(
-    select(
-        role_seal.c.changed_at, role_seal.c.mac, role_limit.c.id, role_limit.c.role, role_limit.c.operation,
-        role_limit.c.since, ledger.newest_about(OBJECT, CHANGES).label("newest"),
-    ).select_from(_one.outerjoin(role_seal, true()).outerjoin(role_limit, role_limit.c.ended_at.is_(None)))
+COLUMNS = (
+    role_seal.c.changed_at, role_seal.c.mac, role_limit.c.id, role_limit.c.role, role_limit.c.operation,
+    role_limit.c.since, ledger.newest_about(OBJECT, CHANGES).label("newest"),
 )  # fmt: skip
+SOURCE = _one.outerjoin(role_seal, true()).outerjoin(role_limit, role_limit.c.ended_at.is_(None))
+"""One row for each limit in force, or one alone: what `judged` looks at, for statements that ask for more as well."""
+_IN_FORCE = Prepared(select(*COLUMNS).select_from(SOURCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,11 @@ _FREE = InForce((), None, sound=True)
 
 def in_force(connection: Connection, keys: Keys | None) -> InForce:
     """The limits as they are stored now, and whether they are to be believed."""
-    rows = _IN_FORCE.all(connection, {})
+    return judged(_IN_FORCE.all(connection, {}), keys)
+
+
+def judged(rows: Sequence[Any], keys: Keys | None) -> InForce:
+    """What these rows of COLUMNS say."""
     first = rows[0]
     if first.mac is None and first.id is None and first.newest is None:
         return _FREE  # nothing was ever narrowed, by the store and by the log

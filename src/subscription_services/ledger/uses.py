@@ -27,7 +27,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """`looked_at` events were counted; `whole` is false where there are more, which are older than those."""
+    """`looked_at` events were counted; `whole` is false where there may be more, which are older than those."""
 
     found: tuple[Use, ...]
     looked_at: int
@@ -42,7 +42,7 @@ def uses(
     Along the index of that actor or action, newest first, at most `limit` events whatever became of them."""
     event = model.event.c
     wanted = Search(actor=actor, action=action, since=since, until=until)
-    seen = walk(connection, wanted, limit + 1, event.actor, event.action, event.outcome, event.at).subquery()
+    seen = walk(connection, wanted, limit, event.actor, event.action, event.outcome, event.at).subquery()
     done = seen.c.outcome == Outcome.SUCCESS.value
     grouped = select(
         seen.c.actor, seen.c.action, func.count().label("looked_at"), func.sum(case((done, 1), else_=0)).label("count"),
@@ -53,7 +53,7 @@ def uses(
     found = tuple(
         Use(row.actor, row.action, int(row._mapping["count"]), row.last) for row in rows if row.last is not None
     )
-    return Uses(found, min(looked_at, limit), looked_at <= limit)
+    return Uses(found, looked_at, looked_at < limit)
 
 
 def newest_about(about: str, actions: Collection[str]) -> ScalarSelect[Any]:
@@ -63,7 +63,8 @@ def newest_about(about: str, actions: Collection[str]) -> ScalarSelect[Any]:
     named = or_(*(unindexed("action") == action for action in sorted(actions)))
     return (
         select(event.at)
-        .where(event.object == about, event.object != literal_column("''"), named)
+        # between bounds that PostgreSQL does not take for equality: for that it would walk along time (see searching)
+        .where(event.object >= about, event.object <= about, event.object != literal_column("''"), named)
         .order_by(event.object.desc(), event.at.desc(), event.id.desc())
         .limit(1)
         .scalar_subquery()

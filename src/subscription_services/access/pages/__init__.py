@@ -12,6 +12,7 @@ from .console import team_navigation
 from .deployments import deployment_routes
 from .explaining import explaining_routes
 from .find import find_routes
+from .foresight import foresight_routes
 from .glass import glass_routes
 from .log import log_routes
 from .log_exports import export_routes
@@ -31,6 +32,7 @@ def routes(data: Path, public_url: str = "") -> tuple[Route, ...]:
     return (
         get("/team", show_overview, my_permissions),
         *explaining_routes(),
+        *foresight_routes(),
         *people_routes(),
         *service_account_routes(),
         *unused_routes(),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from starlette.responses import Response
 
 from subscription_services.access import catalogue
-from subscription_services.access.explanations import Allowed, Condition, WhatCan, WhoCan
+from subscription_services.access.explanations import OWN, PUBLIC, Allowed, Condition, WhatCan, WhoCan
 from subscription_services.access.operations.explaining import AskWhatCan, AskWhoCan, what_can, who_can
 from subscription_services.access.operations.log import log_entry
 from subscription_services.access.operations.people import MyPermissions, my_permissions
@@ -105,9 +105,10 @@ def _said(need: Condition) -> str:
             return words("signed in within the last %(minutes)s minutes", minutes=need.number)
         case "approvals":
             roles = joined(*(as_words(role.value.capitalize()) for role in need.roles)) or words("nobody")
-            text = "approved beforehand by %(num)s other person who holds one of: %(roles)s"
-            more = "approved beforehand by %(num)s other people who hold one of: %(roles)s"
-            return counted(text, more, need.number, roles=roles)
+            return counted(
+                "approved beforehand by %(num)s other person who holds one of: %(roles)s",
+                "approved beforehand by %(num)s other people who hold one of: %(roles)s", need.number, roles=roles,
+            )  # fmt: skip
         case "open-task":
             return words("an open task that lends it")
     return words("this as well: %(name)s", name=need.kind)
@@ -129,7 +130,7 @@ async def _powers(call: Call, whose: str, back: str, label: str) -> Response:
     if found is None:
         status, found = 422, await call.perform(what_can, AskWhatCan(whose))
     return call.render(
-        "access/powers.html", status, found=found, rooms=_by_room(found.operations), kinds=KINDS, form=form,
+        "access/powers.html", status, found=found, rooms=_grouped(found.operations), kinds=KINDS, form=form,
         said=said, reasons={item.id: item for item in found.reasons}, mine=found.account == call.actor.id, back=back,
         back_label=label, may_prove=log_entry.name in may, may_ask=who_can.name in may, now=call.now,
         here=call.view.path, past=bool(text) and status == 200,
@@ -143,3 +144,12 @@ def _by_room(items: Iterable[Allowed | Operation]) -> list[tuple[str, list[Allow
         found[item.room].append(item)
     order = [*ROOMS, *sorted(set(found) - set(ROOMS))]
     return [(ROOMS.get(room, as_words(room.capitalize())), found[room]) for room in order if room in found]
+
+
+def _grouped(items: Iterable[Allowed]) -> list[tuple[str, list[Allowed | Operation]]]:
+    """First what somebody gave them, by room; what everybody with an account, or anybody, can do stands at the end."""
+    given, own, public = list[Allowed](), list[Allowed | Operation](), list[Allowed | Operation]()
+    for item in items:
+        (public if item.by == [PUBLIC] else own if item.by[0] == OWN else given).append(item)
+    rest = [(words("Their own account"), own), (words("What anybody can do"), public)]
+    return [*_by_room(given), *((label, found) for label, found in rest if found)]

@@ -51,4 +51,12 @@ def upgrade() -> None:
         sa.CheckConstraint("place = 1", name=op.f("ck_access_role_seal_one_row")),
         sa.PrimaryKeyConstraint("place", name=op.f("pk_access_role_seal")),
     )
+    op.create_index(
+        "ix_access_grant_held",
+        "access_grant",
+        ["account", "role", "granted_at", "ends_at"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     # ### end Alembic commands ###
