@@ -14,7 +14,6 @@ from subscription_services.access.operations.approvals import (
     OneRequest,
     RefuseApproval,
 )
-from subscription_services.access.operations.canary import CloseCanary, MyToken, OpenCanary
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.log import FindOrigin, ReadEntry, SearchLog
 from subscription_services.access.operations.log_exports import (
@@ -38,20 +37,16 @@ from subscription_services.access.operations.scim import CreateUser, ListUsers, 
 from subscription_services.access.operations.service_accounts import (
     CreateServiceAccount,
     EndServiceAccount,
-    HandOverServiceAccount,
     IssueToken,
     ListServiceAccounts,
-    NarrowToken,
     RecordTokenUse,
     RevokeToken,
     RotateToken,
 )
 from subscription_services.access.operations.tasks import AskTask, EndTask, ListTasks, MakeTaskRule, OneTask
 from subscription_services.access.operations.unmask import Unmask
-from subscription_services.access.operations.unused import KeepUnused, NoteUses, ReportUnused
-from subscription_services.access.programs import resolve_token
 from subscription_services.access.tasks import About
-from subscription_services.kernel.actors import Anonymous, Role, ServiceAccount, TeamMember
+from subscription_services.kernel.actors import Anonymous, Role, TeamMember
 from subscription_services.kernel.errors import NotFound
 from subscription_services.testing import Case, World, approving
 from subscription_services.testing.cases import Act
@@ -59,6 +54,7 @@ from subscription_services.testing.cases import Act
 from .duty_cases import CASES as DUTIES
 from .glass_cases import GLASS
 from .limit_cases import LIMITS
+from .program_cases import PROGRAM_CASES, directory
 from .review_cases import REVIEW_CASES
 
 SCOPES = ["access.audit_log"]
@@ -86,21 +82,6 @@ def _program(world: World) -> str:
 
 def _token(world: World) -> str:
     return str(world.do("access.issue_token", _boss(world), IssueToken(_program(world), SCOPES)).token.id)
-
-
-def _wide(world: World) -> str:
-    """A token that may do more than one thing."""
-    request = IssueToken(_program(world), [*SCOPES, "access.scim_users"])
-    return str(world.do("access.issue_token", _boss(world), request).token.id)
-
-
-def directory(world: World, *scopes: str) -> ServiceAccount:
-    """The program of the team's directory, with a token for these operations."""
-    boss = _boss(world)
-    account = world.do("access.create_service_account", boss, CreateServiceAccount("Directory", boss.id)).id
-    text = world.do("access.issue_token", boss, IssueToken(account, list(scopes))).text
-    with world.house.store.reading() as connection:
-        return resolve_token(connection, text, world.clock)
 
 
 def _create(world: World, role: Role) -> Act:
@@ -207,6 +188,7 @@ INVITE = Invite("new@example.org", "New Person")
 
 CASES = [
     *DUTIES,
+    *PROGRAM_CASES,
     Case("access.bootstrap", lambda w: (w.system("cli"), FIRST), lambda w: (_boss(w), FIRST)),
     Case("access.invite", lambda w: (_boss(w), INVITE), lambda w: (w.team(Role.SECURITY), INVITE)),
     Case(
@@ -242,38 +224,6 @@ CASES = [
         "access.rotate_token",
         lambda w: (_boss(w), RotateToken(_token(w))),
         lambda w: (w.team(Role.SECURITY), RotateToken(_token(w))),
-    ),
-    Case(
-        "access.hand_over_service_account",
-        lambda w: (_boss(w), HandOverServiceAccount(_program(w), w.team().id)),
-        lambda w: (w.team(Role.SECURITY), HandOverServiceAccount(_program(w), w.team().id)),
-    ),
-    Case(
-        "access.narrow_token",
-        lambda w: (w.team(Role.SECURITY), NarrowToken(_wide(w), ["access.scim_users"])),
-        lambda w: (w.team(Role.AUDITOR), NarrowToken(_wide(w), ["access.scim_users"])),
-    ),
-    Case(
-        "access.my_token",
-        lambda w: (directory(w, "access.my_token"), MyToken()),
-        lambda w: (_boss(w), MyToken()),
-    ),
-    Case(
-        "access.open_canary", lambda w: (w.system(), OpenCanary("a" * 43)), lambda w: (_boss(w), OpenCanary("a" * 43))
-    ),
-    Case(
-        "access.close_canary", lambda w: (w.system(), CloseCanary("svc_x")), lambda w: (_boss(w), CloseCanary("svc_x"))
-    ),
-    Case(
-        "access.unused_permissions",
-        lambda w: (w.team(Role.AUDITOR), ReportUnused()),
-        lambda w: (w.team(Role.BILLING), ReportUnused()),
-    ),
-    Case("access.note_uses", lambda w: (w.system(), NoteUses()), lambda w: (_boss(w), NoteUses())),
-    Case(
-        "access.keep_unused",
-        lambda w: (w.system(), KeepUnused(w.team().id)),
-        lambda w: (_boss(w), KeepUnused(w.team().id)),
     ),
     Case(
         "access.deactivate_leaver",

@@ -37,7 +37,7 @@ class TokenFacts(msgspec.Struct, frozen=True):
 class OpenCanary(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`key` is the thumbprint of the key that its token is bound to."""
 
-    key: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    key: Annotated[str, Meta(min_length=43, max_length=43, pattern=r"^[A-Za-z0-9_-]*$")]
 
 
 class Canary(msgspec.Struct, frozen=True):
