@@ -28,9 +28,9 @@ from subscription_services.testing import World
 from subscription_services.testing.approving import approve, approved, ask
 from tests.architecture.source import modules
 
-from .cases import directory
 from .granting import About as Person
 from .granting import Release, runs, with_tasks
+from .program_cases import directory
 
 NAME = "access.test_release"
 

@@ -19,7 +19,7 @@ from subscription_services.testing import World
 from subscription_services.testing.approving import approve, approved, ask, give_role
 from tests.api.test_every_call_recorded import call
 
-from .cases import directory
+from .program_cases import directory
 
 GRANT = "access.grant_role"
 

@@ -54,7 +54,7 @@ def test_the_first_administrator(service: Service, browser: Browser, pictures: P
     assert "identity.verify_address" in boss.page.locator("main").inner_text().lower() or "confirm" in (
         boss.page.locator("main").inner_text().lower()
     )
-    for path in ("/team/people", "/team/people/invite", "/team/service-accounts", "/account"):
+    for path in ("/team/people", "/team/people/invite", "/team/service-accounts", "/team/deployments", "/account"):
         boss.go(path, path.strip("/").replace("/", "-"))
     boss.page.set_viewport_size({"width": 360, "height": 740})
     less = "/team/foresight?role=administrator&op:access.audit_log=true&op:access.invite=true"
