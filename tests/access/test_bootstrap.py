@@ -36,7 +36,7 @@ def test_the_first_call_makes_an_administrator_and_shows_a_token_that_the_log_do
     assert len(made.token) >= 32
     with world.house.store.reading() as connection:
         grants = connection.execute(select(model.grant)).all()
-    assert [(row.account, row.role, row.ends_at) for row in grants] == [(made.account, Role.ADMINISTRATOR, None)]
+    assert [(row.account, row.role, row.standing) for row in grants] == [(made.account, Role.ADMINISTRATOR, True)]
     event = world.events("access.bootstrap")[-1]
     assert (event.outcome, event.subject, event.actor) == (Outcome.SUCCESS, made.account, "system:cli")
     assert made.token not in str(event)

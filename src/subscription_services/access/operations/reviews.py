@@ -53,7 +53,7 @@ class DecideItem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     id: Id
     decision: Decision
-    shown: Annotated[str, Meta(pattern=r"^[0-9a-f]{66}$")]
+    shown: Annotated[str, Meta(min_length=66, max_length=66, pattern=r"^[0-9a-f]{66}$")]
 
 
 class DecidedItem(msgspec.Struct, frozen=True):
