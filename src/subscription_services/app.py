@@ -186,7 +186,6 @@ def _assemble(
         *keys_jobs.SCHEDULES,
         *tidy.SCHEDULES,
         *access.SCHEDULES,
-        *access.GLASS_SCHEDULES,
         *ledger_jobs.SCHEDULES,
         *trust.schedules(register),
     )
@@ -217,7 +216,7 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
     """Every kind of job."""
     house = settings.of(HouseSettings)
     facts = mail.SiteFacts(house.public_url, PRODUCT, f"support@{house.domain}")
-    letters = (*identity.LETTERS, *billing.LETTERS, *access.LETTERS, *access.GLASS_LETTERS)
+    letters = (*identity.LETTERS, *billing.LETTERS, *access.LETTERS)
 
     def doors(kernel: Kernel) -> Doors:
         http = f"http://localhost:{house.http_port}"
@@ -231,7 +230,6 @@ def job_kinds(settings: Settings, register: trust.Register) -> list[JobKind]:
         *billing.kinds(settings.of(billing.BillingSettings), house), *keys_jobs.kinds(),
         *tidy.kinds(), *ledger_jobs.kinds(),
         *trust.kinds(register, doors), *access.kinds(house.data_path, PRODUCT, VERSION),
-        *access.glass_kinds(),
     ]  # fmt: skip
 
 

@@ -14,25 +14,23 @@ from .claims import Claims, claims_of
 from .deployments import PACKAGE, check_may_start, digest_of, good_permit, installed_digest, public_key_text
 from .documents import operations_document, roles_document
 from .dpop import Presented
-from .glass_jobs import GLASS_SCHEDULES, glass_kinds
-from .glass_letters import GLASS_LETTERS
 from .jobs import SCHEDULES, kinds
 from .kinds_arrive import log_check
+from .letters import LETTERS
 from .operations import OPERATIONS
 from .operations.people import Bootstrap, Enrolment, FirstPeople, FirstPerson, bootstrap
 from .pages import routes, team_navigation
 from .programs import new_nonce, resolve_token, service_account_of
-from .review_letters import ALL_LETTERS as LETTERS
 from .settings import SETTINGS, AccessSettings, configure
 from .signing import Assertion, Signatures, sign_with
 from .tokens import PREFIX as TOKEN_PREFIX
 from .unmasking import read_addresses
 
 __all__ = [
-    "GLASS_LETTERS", "GLASS_SCHEDULES", "LETTERS", "OPERATIONS", "PACKAGE", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
+    "LETTERS", "OPERATIONS", "PACKAGE", "SCHEDULES", "SETTINGS", "TOKEN_PREFIX",
     "AccessSettings", "Assertion", "Bootstrap", "Claims", "DatabaseApprovals", "Enrolment", "FirstPeople",
     "FirstPerson", "HouseAuthority", "Presented", "Signatures", "bootstrap", "check_may_start", "checks",
-    "claims_of", "configure", "digest_of", "elevations_of", "glass_kinds", "good_permit", "installed_digest",
+    "claims_of", "configure", "digest_of", "elevations_of", "good_permit", "installed_digest",
     "kinds", "know", "log_check", "new_nonce", "operations_document", "public_key_text", "read_addresses",
     "resolve_token", "roles_document", "roles_of", "routes", "service_account_of", "sign_with", "team_navigation",
     "waiting_for",

@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, Row, inspect, select
 
 from subscription_services.kernel.errors import DomainError, StartError
+from subscription_services.kernel.personal import NotPersonal
 from subscription_services.kernel.ports import Keys
 from subscription_services.ledger import queries as ledger
 from subscription_services.ledger.note import Ed25519Signer, Ed25519Verifier, open_note, sign_note, verifier_key
@@ -39,7 +40,7 @@ class Deployment(msgspec.Struct, frozen=True):
     environment: str
     permitted_by: str
     permitted_at: datetime
-    note: str
+    note: Annotated[str, NotPersonal("a signed note about a release (C2SP signed-note)")]
     ended_at: datetime | None = None
     ended_by: str | None = None
 

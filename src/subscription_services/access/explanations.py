@@ -8,6 +8,7 @@ import msgspec
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.authorise import By
+from subscription_services.kernel.personal import ColleagueName
 
 OWN, PUBLIC = By.OWN.value, By.PUBLIC.value
 
@@ -23,7 +24,7 @@ class Reason(msgspec.Struct, frozen=True):
     by: By
     role: Role | None = None
     given_by: str = ""
-    given_by_name: str = ""
+    given_by_name: ColleagueName = ""
     since: datetime | None = None
     until: datetime | None = None
     why: str = ""
@@ -68,7 +69,7 @@ class WhatCan(msgspec.Struct, frozen=True):
     limits of roles were changed beside the service (see access.role_limits)."""
 
     account: str
-    name: str
+    name: ColleagueName
     kind: str
     open: bool
     second_factor: bool
@@ -83,7 +84,7 @@ class Able(msgspec.Struct, frozen=True):
     """Somebody who can do it, and by what."""
 
     account: str
-    name: str
+    name: ColleagueName
     second_factor: bool
     reasons: list[Reason]
 

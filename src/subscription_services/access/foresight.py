@@ -19,6 +19,7 @@ from sqlalchemy import or_, select
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.authorise import By, Way, ways
 from subscription_services.kernel.needs import ApprovalsNeeded
+from subscription_services.kernel.personal import ColleagueName
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger import queries as ledger
 
@@ -43,7 +44,7 @@ class Foreseen(msgspec.Struct, frozen=True):
     account or what an open task is about; `asking` would have waited for the approval of somebody else."""
 
     actor: str
-    name: str
+    name: ColleagueName
     operation: str
     summary: str
     last: datetime

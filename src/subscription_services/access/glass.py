@@ -15,6 +15,7 @@ from subscription_services.kernel.actors import Role
 from subscription_services.kernel.clock import Random
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import NotFound, SubjectErased
+from subscription_services.kernel.personal import FreeText
 from subscription_services.kernel.ports import Keys
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import words
@@ -61,7 +62,7 @@ class Broken(msgspec.Struct, frozen=True):
     closed_at: datetime | None
     closed_by: str
     verdict: GlassVerdict | None
-    findings: str
+    findings: FreeText
     why_not: str
 
 

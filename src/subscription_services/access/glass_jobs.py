@@ -22,8 +22,4 @@ async def _remind(kernel: Kernel, job: RemindOfGlass) -> None:
 
 
 GLASS_SCHEDULES = (Schedule("access.remind_of_glass", timedelta(days=1), lambda now: RemindOfGlass()),)
-
-
-def glass_kinds() -> list[JobKind]:
-    """The job of this promise."""
-    return [JobKind("access.remind_of_glass", RemindOfGlass, _remind)]
+GLASS_KINDS = (JobKind("access.remind_of_glass", RemindOfGlass, _remind),)

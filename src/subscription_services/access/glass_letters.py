@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from subscription_services.kernel.errors import NotFound
-from subscription_services.kernel.perform import Kernel
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.kernel.words import as_words, words
-from subscription_services.mail import Letter, LetterKind, SiteFacts, template
+from subscription_services.mail import LetterKind
 
 from .approval_queries import names_of
 from .glass import glass_row
 from .glass_model import seal
-from .letters import HELLO, addressee, moment
+from .letter_parts import Occasion, letter, moment
 from .task_model import task
 
 PAGE = "/team/glass"
 
 
-def _facts(tx: ReadTransaction, values: Mapping[str, str]) -> dict[str, Any] | None:
-    """What the texts may use: {who}, {what}, {until}, {due}, {verdict}; None when there is nothing to write about."""
+def _facts(tx: ReadTransaction, occasion: Occasion) -> dict[str, Any] | None:
+    """{who}, {what}, {until}, {due}, {link}; None when there is nothing to write about."""
+    values = occasion.values
     if "glass" in values:
         try:
             row = glass_row(tx, values["glass"])
@@ -34,38 +33,24 @@ def _facts(tx: ReadTransaction, values: Mapping[str, str]) -> dict[str, Any] | N
         whole = lent.operations == "[]"
         what = words("the role %(role)s", role=role) if whole else words("operations of the role %(role)s", role=role)
         found = {"who": row.account, "what": what, "until": moment(row.ends_at), "due": moment(row.due_at),
-                 "over": row.closed_at is not None, "page": f"{PAGE}/{row.id}"}  # fmt: skip
+                 "over": row.closed_at is not None, "link": occasion.link(f"{PAGE}/{row.id}")}  # fmt: skip
     elif "seal" in values:
         sealed = tx.connection.execute(select(seal).where(seal.c.id == values["seal"])).one_or_none()
         if sealed is None:
             return None
-        found = {"who": sealed.tested_by or sealed.sealed_by, "page": PAGE, "over": False}
+        found = {"who": sealed.tested_by or sealed.sealed_by, "link": occasion.link(PAGE), "over": False}
     else:
-        found = {"who": values["who"], "page": PAGE, "over": False}
+        found = {"who": values["who"], "link": occasion.link(PAGE), "over": False}
     return found | {"who": names_of(tx, [found["who"]]).get(found["who"], found["who"])}
 
 
+def _while_open(tx: ReadTransaction, occasion: Occasion) -> dict[str, Any] | None:
+    found = _facts(tx, occasion)
+    return None if found is None or found["over"] else found
+
+
 def _letter(name: str, subject: str, text: str, *, while_open: bool = False) -> LetterKind:
-    template(subject)
-    template(text)
-
-    async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-        keys = kernel.keys.for_caller("access")
-
-        def read(connection: Connection) -> tuple[tuple[str, Any], dict[str, Any]] | None:
-            tx = ReadTransaction(connection, keys)
-            facts, found = _facts(tx, values), addressee(tx, site, account)
-            return None if facts is None or found is None or (while_open and facts["over"]) else (found, facts)
-
-        found = await kernel.store.read(read)
-        if found is None:
-            return None
-        (address, who), facts = found
-        link = f"{site.public_url}{facts['page']}"
-        body = f"{site.say(HELLO, name=who)}\n\n{site.say(text, **facts, link=link)}"
-        return Letter(address, site.say(subject, **facts), f"{body}\n\n{site.product}\n{site.contact}\n")
-
-    return LetterKind(name, compose)
+    return letter(name, subject, text, _while_open if while_open else _facts)
 
 
 GLASS_LETTERS: tuple[LetterKind, ...] = (

@@ -15,6 +15,7 @@ from subscription_services.kernel.perform import Kernel, perform
 from subscription_services.kernel.transaction import ReadTransaction
 
 from . import disuse, export_making, uses
+from .glass_jobs import GLASS_KINDS, GLASS_SCHEDULES
 from .operations.unused import KeepUnused, NoteUses, keep_unused, note_uses
 from .review_jobs import REVIEW_KINDS, REVIEW_SCHEDULES
 
@@ -58,6 +59,7 @@ def kinds(data: Path, product: str, version: str) -> list[JobKind]:
         *export_making.kinds(data, product, version),
         JobKind("access.note_uses", NoteUsesJob, read_on),
         JobKind("access.keep_unused", KeepUnusedJob, keep_all),
+        *GLASS_KINDS,
         *REVIEW_KINDS,
     ]
 
@@ -66,5 +68,6 @@ SCHEDULES = (
     *export_making.SCHEDULES,
     Schedule("access.note_uses", timedelta(minutes=15), lambda now: NoteUsesJob()),
     Schedule("access.keep_unused", timedelta(hours=1), lambda now: KeepUnusedJob()),
+    *GLASS_SCHEDULES,
     *REVIEW_SCHEDULES,
 )

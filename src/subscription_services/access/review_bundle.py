@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Row
 
 from subscription_services.kernel.errors import Conflict
 from subscription_services.kernel.perform import Kernel
+from subscription_services.kernel.personal import FieldKind, Personal
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.ledger import queries as ledger
 from subscription_services.ledger.archive import Head, files_part, last_part
@@ -62,7 +63,7 @@ class ReviewEvidence(msgspec.Struct, frozen=True):
     id: str
     record: str
     sha256: str
-    names: dict[str, str]
+    names: Annotated[dict[str, str], Personal(FieldKind.COLLEAGUE_NAME)]
     entries: list[ReviewEntry]
 
 

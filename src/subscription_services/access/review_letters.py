@@ -2,73 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from sqlalchemy import Connection
-
 from subscription_services.kernel.errors import NotFound
-from subscription_services.kernel.perform import Kernel
 from subscription_services.kernel.transaction import ReadTransaction
 from subscription_services.kernel.words import as_words, words
-from subscription_services.mail import Letter, LetterKind, SiteFacts, template
+from subscription_services.mail import LetterKind
 
 from . import queries
-from .letters import HELLO, LETTERS, Compose, addressee, moment
-from .operations.approvals import SECURITY_CONTACT
+from .letter_parts import SECURITY_CONTACT, Facts, Occasion, letter, moment
 from .review_policy import SCOPE_WORDS, Scope
 from .reviewing import review_row
 
 
-def _letter(key: str, subject: str, text: str) -> Compose:
-    """A letter about the review, grant or program that `values[key]` names. Texts may use {what}, {until}, {link}."""
-    template(subject)
-    template(text)
+def _about(key: str) -> Facts:
+    """About the review, grant or program that `values[key]` names: {what}, {until}, {link}."""
 
-    async def compose(kernel: Kernel, site: SiteFacts, account: str, values: Mapping[str, str]) -> Letter | None:
-        keys = kernel.keys.for_caller("access")
-
-        def read(connection: Connection) -> tuple[tuple[str, str] | None, dict[str, str], str] | None:
-            tx = ReadTransaction(connection, keys)
-            try:
-                facts, path = _about(tx, key, values[key])
-            except NotFound:
-                return None
-            return addressee(tx, site, account), facts, path if account != SECURITY_CONTACT else "/team/people"
-
-        found = await kernel.store.read(read)
-        if found is None:
+    def facts(tx: ReadTransaction, occasion: Occasion) -> dict[str, str] | None:
+        try:
+            what, until, path = _found(tx, key, occasion.values[key])
+        except NotFound:
             return None
-        to, facts, path = found
-        if to is None:
-            return None
-        address, name = to
-        body = f"{site.say(HELLO, name=name)}\n\n{site.say(text, **facts, link=site.public_url + path)}"
-        return Letter(address, site.say(subject, **facts), f"{body}\n\n{site.product}\n{site.contact}\n")
+        link = occasion.link("/team/people" if occasion.account == SECURITY_CONTACT else path)
+        return {"what": what, "until": until, "link": link}
 
-    return compose
+    return facts
 
 
-def _about(tx: ReadTransaction, key: str, identifier: str) -> tuple[dict[str, str], str]:
+def _found(tx: ReadTransaction, key: str, identifier: str) -> tuple[str, str, str]:
     """What the letter is about and until when, and the page. Raises NotFound."""
     if key == "review":
         row = review_row(tx, identifier)
-        return {"what": SCOPE_WORDS[Scope(row.scope)], "until": moment(row.due_at)}, f"/team/reviews/{identifier}"
+        return SCOPE_WORDS[Scope(row.scope)], moment(row.due_at), f"/team/reviews/{identifier}"
     if key == "grant":
         held = queries.one_grant(tx, identifier)
-        role = as_words(held.role.value)
-        return {"what": words("the role %(role)s", role=role), "until": moment(held.ends_at)}, "/account"
+        return words("the role %(role)s", role=as_words(held.role.value)), moment(held.ends_at), "/account"
     program = queries.one_service_account(tx, identifier)
-    facts = {"what": program.name, "until": moment(program.confirmed_until)}
-    return facts, f"/team/service-accounts/{identifier}"
+    return program.name, moment(program.confirmed_until), f"/team/service-accounts/{identifier}"
 
 
 def _kind(name: str, subject: str, text: str) -> LetterKind:
     key = "review" if "review" in name else "program" if "program" in name else "grant"
-    return LetterKind(name, _letter(key, subject, text))
+    return letter(name, subject, text, _about(key))
 
 
-ALL_LETTERS: tuple[LetterKind, ...] = (
-    *LETTERS,
+REVIEW_LETTERS: tuple[LetterKind, ...] = (
     _kind(
         "access.review_opened", "An access review is open until {until}",
         "it is time to look at who can do what:\n\n{what}\n\nFor each there is what it was used for. Keep what is "

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
+from subscription_services.kernel.personal import ColleagueEmail, ColleagueName, FreeText
 from subscription_services.kernel.transaction import ReadTransaction
 
 from . import accounts, catalogue, queries
@@ -40,11 +41,11 @@ class ReviewItem(msgspec.Struct, frozen=True):
 
     id: str
     kind: Kind
-    name: str
-    email: str
+    name: ColleagueName
+    email: ColleagueEmail
     role: str
     scopes: list[Used]
-    reason: str
+    reason: FreeText
     granted_by: str
     granted_at: datetime
     ends_at: datetime

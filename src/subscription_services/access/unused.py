@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
 from sqlalchemy import select
 
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.operations import Operation
+from subscription_services.kernel.personal import ColleagueName, NotPersonal
 from subscription_services.kernel.transaction import ReadTransaction
 
 from . import accounts, catalogue, queries
@@ -24,7 +26,7 @@ class UnusedRole(msgspec.Struct, frozen=True):
 
     grant: str
     account: str
-    name: str
+    name: ColleagueName
     role: Role
     since: datetime
     last_used_at: datetime | None
@@ -42,8 +44,8 @@ class UnusedScopes(msgspec.Struct, frozen=True):
 
     token: str
     service_account: str
-    name: str
-    owner_name: str
+    name: Annotated[str, NotPersonal("the name of a program")]
+    owner_name: ColleagueName
     since: datetime
     last_used_at: datetime | None
     unused: list[str]
@@ -59,7 +61,7 @@ class EndsSoon(msgspec.Struct, frozen=True):
     account that it is or belongs to."""
 
     holder: str
-    name: str
+    name: ColleagueName
     program: str
     last_used_at: datetime
     ends_at: datetime

@@ -18,7 +18,8 @@ from subscription_services.kernel.actors import ServiceAccount, TeamMember
 from subscription_services.kernel.events import Event, Outcome
 from subscription_services.ledger import queries as ledger
 
-from .use_model import cursor, use
+from .use_model import cursor
+from .use_model import use as noted
 
 BATCH = 10_000
 """Entries of the log that are read at once."""
@@ -63,11 +64,11 @@ def keep_part(connection: Connection, part: Part) -> bool:
     ]
     if rows:
         dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-        fresh = dialect.insert(use)
+        fresh = dialect.insert(noted)
         newer = fresh.on_conflict_do_update(
             index_elements=["actor", "credential", "operation"],
             set_={"last_used_at": fresh.excluded.last_used_at},
-            where=fresh.excluded.last_used_at > use.c.last_used_at,
+            where=fresh.excluded.last_used_at > noted.c.last_used_at,
         )
         connection.execute(newer, rows)
     return True
@@ -77,7 +78,7 @@ def last_uses(connection: Connection) -> tuple[dict[Key, datetime], bool]:
     """When each was last used, the newest entries of the log included; whether all of it was read."""
     part = read_part(connection)
     found: dict[Key, datetime] = {
-        (row.actor, row.credential, row.operation): row.last_used_at for row in connection.execute(select(use))
+        (row.actor, row.credential, row.operation): row.last_used_at for row in connection.execute(select(noted))
     }
     for key, at in part.uses.items():
         found[key] = max(found.get(key, at), at)

@@ -38,6 +38,7 @@ from subscription_services.access.errors import (
     RequestEnded,
 )
 from subscription_services.access.independence import can_decide, eligible, ids_in, why_not
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.access.settings import in_force
 from subscription_services.access.signing import Assertion, take_signed
 from subscription_services.kernel import authorise
@@ -54,8 +55,6 @@ from subscription_services.storage.rows import insert_row
 
 from .people import Id, Reason
 
-SECURITY_CONTACT = "contact.security"
-"""Stands for the account of a letter that goes to security@."""
 DECIDERS = tuple(role for role in Role if role is not Role.AUDITOR)
 Encoded = Annotated[str, Meta(max_length=8000, pattern=r"^[A-Za-z0-9_-]*$")]
 

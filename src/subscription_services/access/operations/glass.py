@@ -38,6 +38,7 @@ from subscription_services.access.glass import (
     unreviewed,
 )
 from subscription_services.access.glass_model import GlassVerdict, SealEnd, glass, seal
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.access.settings import in_force
 from subscription_services.access.task_model import task
 from subscription_services.access.tasks import About
@@ -49,7 +50,6 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.mail import SendLetter
 from subscription_services.storage.rows import insert_row, update_row
 
-from .approvals import SECURITY_CONTACT
 from .log import LogEntry, entry_of
 from .people import Id
 from .tasks import Name, check_asked

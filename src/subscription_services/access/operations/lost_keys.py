@@ -16,6 +16,7 @@ from msgspec import Meta
 from subscription_services.access import accounts
 from subscription_services.access.errors import NotIndependent
 from subscription_services.access.independence import can_decide, eligible, why_not
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Context
 from subscription_services.kernel.errors import ApprovalNeeded, Refusal
@@ -25,7 +26,6 @@ from subscription_services.kernel.transaction import ReadTransaction, Transactio
 from subscription_services.ledger import queries as ledger
 from subscription_services.mail import SendLetter
 
-from .approvals import SECURITY_CONTACT
 from .people import Id
 
 KEEPERS = (Role.SECURITY, Role.OPERATIONS, Role.ADMINISTRATOR)

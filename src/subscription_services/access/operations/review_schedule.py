@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from subscription_services.access import model, queries
 from subscription_services.access.authority import last_resort
 from subscription_services.access.errors import NotDueYet, ReviewOver
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.access.model import ServiceAccountState
 from subscription_services.access.review_facts import Kind, write_review
 from subscription_services.access.review_model import Outcome
@@ -34,7 +35,6 @@ from subscription_services.kernel.operations import Change, SystemOnly, operatio
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.mail import SendLetter
 
-from .approvals import SECURITY_CONTACT
 from .people import Id
 from .reviews import OneReview, end_program
 

@@ -21,6 +21,7 @@ from subscription_services.kernel.errors import SubjectErased
 from subscription_services.kernel.events import Detail
 from subscription_services.kernel.needs import approvals, recent_sign_in
 from subscription_services.kernel.operations import Change, Seen, operation
+from subscription_services.kernel.personal import ColleagueName, FreeText
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.kernel.words import words
 from subscription_services.mail import SendLetter
@@ -66,9 +67,9 @@ class RoleLimit(msgspec.Struct, frozen=True):
     summary: str
     since: datetime
     made_by: str
-    made_by_name: str
+    made_by_name: ColleagueName
     made_at: datetime
-    reason: str
+    reason: FreeText
 
 
 class RoleLimits(msgspec.Struct, frozen=True):

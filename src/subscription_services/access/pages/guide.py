@@ -32,6 +32,7 @@ _WAITS: dict[str, Callable[[int], Words]] = {
     "/team/tasks": lambda number: counted(
         "%(num)s person asks for more access, for a task", "%(num)s people ask for more access, for a task", number
     ),
+    "/team/reviews": lambda number: counted("%(num)s access review is open", "%(num)s access reviews are open", number),
     "/team/glass": lambda number: counted(
         "%(num)s broken glass waits for a review", "%(num)s broken glasses wait for a review", number
     ),
@@ -41,18 +42,23 @@ _GROUPS = (
                                 "/team/operations", "/team/foresight")),
     (words("More, for a while"), ("/team/tasks", "/team/approvals", "/team/glass")),
     (words("Subscribers"), ("/team/find", "/team/recoveries")),
-    (words("The service"), ("/team/log", "/team/keys", "/team/mail")),
+    (words("The service"), ("/team/log", "/team/deployments", "/team/keys", "/team/mail")),
 )  # fmt: skip
 _OTHERS = words("More pages")
 _SAYS = table({
     "/team/people": "Who is on the team, what each of them may do and who decided that. Invite and deactivate people.",
     "/team/service-accounts": "Programs with access of their own: who answers for each, and what their tokens open.",
+    "/team/reviews": "Whether each role and program is still needed: what it was used for, kept or revoked one by one.",
+    "/team/unused": "What could be done and was not for a long time, with one button each to take it away.",
+    "/team/operations": "Everything that can be done here, who can do it now, and why.",
+    "/team/foresight": "What would have been refused, had a role been narrower: look before you take something away.",
     "/team/tasks": "Access beyond your role for one task, granted by somebody else until it is done.",
     "/team/approvals": "What takes two people: ask for it, or read exactly what somebody asks and decide.",
     "/team/glass": "For emergencies when nobody is there to ask: the sealed code, and the review afterwards.",
     "/team/find": "Look somebody up to help them. Each look is recorded.",
     "/team/recoveries": "People who lost the way into their account and wait for an answer.",
     "/team/log": "Everything that happened, who did it and when. Nothing in it can be changed.",
+    "/team/deployments": "Releases that two people permitted to run, and the signed permit of each.",
     "/team/keys": "The keys that protect what is stored, and when each was changed last.",
     "/team/mail": "Letters on their way, and those that did not arrive.",
 })  # fmt: skip
