@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from subscription_services.access.approval_model import Way
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.access.letters import LETTERS
-from subscription_services.access.operations.approvals import SECURITY_CONTACT, OneRequest, RefuseApproval
+from subscription_services.access.operations.approvals import OneRequest, RefuseApproval
 from subscription_services.kernel.actors import Role, TeamMember
 from subscription_services.kernel.errors import ApprovalNeeded
 from subscription_services.mail import SiteFacts

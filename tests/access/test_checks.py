@@ -66,7 +66,10 @@ def test_it_could_not_check_what_does_not_answer_properly(world: World) -> None:
 
 
 def test_the_check_names_its_promise() -> None:
-    assert [item.promise for item in checks() if not item.missing] == ["access.rbac", "access.reviews"]
+    assert [item.promise for item in checks() if not item.missing] == [
+        "access.rbac", "access.elevation", "access.duties", "access.least-privilege", "access.leavers",
+        "access.reviews",
+    ]  # fmt: skip
 
 
 @pytest.fixture(params=["sqlite"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from subscription_services.access.operations.people import GrantRole
 from subscription_services.access.operations.role_limits import ListLimits, NarrowRole
 from subscription_services.access.operations.tasks import AskTask, OneTask
 from subscription_services.access.tasks import About
 from subscription_services.kernel.actors import Role
 from subscription_services.testing import World
+from subscription_services.testing.approving import give_role
 
 from .granting import About as Person
 from .granting import with_tasks
@@ -25,7 +25,7 @@ def text_of(page: str) -> str:
 
 def test_a_person_is_explained_in_plain_words(house: World, visit: Asking) -> None:
     boss, member = house.team(Role.ADMINISTRATOR), house.team()
-    house.do("access.grant_role", boss, GrantRole(member.id, Role.SUPPORT, "helps subscribers", 7))
+    give_role(house, boss, member.id, Role.SUPPORT, "helps subscribers", 7)
     asked = house.do("access.ask_task", member, AskTask("Case 7", About.OTHER, "", Role.BILLING, 60))
     house.do("access.grant_task", house.team(Role.SECURITY), OneTask(asked.id))
     page = visit(boss, f"/team/people/{member.id}")
@@ -99,7 +99,7 @@ def test_a_role_loses_exactly_what_was_shown(house: World, visit: Asking) -> Non
 
 def test_grants_are_ended_from_the_page(house: World, visit: Asking) -> None:
     boss, clerk = house.team(Role.ADMINISTRATOR), house.team()
-    grant = house.do("access.grant_role", boss, GrantRole(clerk.id, Role.BILLING, "a case"))
+    grant = give_role(house, boss, clerk.id, Role.BILLING, "a case")
     house.do("access.test_look", with_tasks(house, clerk), Person("acc_x"))
     shown = visit(boss, f"/team/foresight?role=billing&grant:{grant.id}=true")
     assert "Once somebody would have been refused" in text_of(shown.text)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from starlette.requests import Request
 
 from subscription_services import visitors
-from subscription_services.access import GLASS_LETTERS, routes
+from subscription_services.access import LETTERS, routes
 from subscription_services.access.operations.glass import OneGlass
 from subscription_services.access.operations.tasks import OneTask
 from subscription_services.access.pages.guide import groups_of, waiting_for
@@ -170,7 +170,7 @@ def letter_of(house: World, name: str) -> Letter:
     with house.house.store.reading() as connection:
         rows = list(connection.execute(select(job.c.payload)).scalars())
     wanted = next(json.loads(row) for row in rows if name in str(row))
-    kind = next(item for item in GLASS_LETTERS if item.name == name)
+    kind = next(item for item in LETTERS if item.name == name)
     site = SiteFacts("https://localhost", "Subscriptions", "support@example.org")
     found = house.run(kind.compose(house.house.kernel, site, wanted["account"], wanted["values"]))
     assert isinstance(found, Letter)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import insert, update
 
+from subscription_services.access.model import grant
 from subscription_services.access.operations.approvals import Approve, OneRequest, RefuseApproval
 from subscription_services.access.operations.tasks import AskTask, EndTask, OneTask
 from subscription_services.access.tasks import About
@@ -131,6 +132,8 @@ def stage(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
             for name, roles in ROLES.items()
         }
         give_role(world, people["boss"], people["bob"].id, Role.OPERATIONS)
+        far = {"ends_at": world.clock() + timedelta(days=3650), "moved_at": None, "ends_before": None}
+        world.write(lambda c: c.execute(update(grant).values(far)))  # the model knows of no role that lapses
         yield Stage(world, people)
 
 

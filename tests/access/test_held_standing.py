@@ -182,7 +182,7 @@ def test_who_ends_it_waits_for_what_is_committing_and_nothing_follows(nodes: Nod
 
 STATEMENTS = {
     by_role: "UPDATE access_grant SET ended_at = granted_at, ended_by = 'acc_other' WHERE account = %(actor)s",
-    by_token: "UPDATE access_token SET revoked_at = issued_at WHERE service_account = %(actor)s",
+    by_token: "UPDATE access_token SET revoked_at = issued_at, mac = '' WHERE service_account = %(actor)s",
     by_program: "UPDATE access_service_account SET state = 'ended' WHERE id = %(actor)s",
     by_task: "UPDATE access_task SET ended_at = asked_at, ended_by = 'x', outcome = 'closed' WHERE account = %(actor)s",
     by_session: "WITH held AS (SELECT id FROM identity_session WHERE account = %(actor)s FOR UPDATE) "

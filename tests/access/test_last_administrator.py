@@ -9,8 +9,8 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
 from subscription_services.access.errors import LastAdministrator
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.access.model import grant, service_account, token
-from subscription_services.access.operations.approvals import SECURITY_CONTACT
 from subscription_services.access.operations.leavers import DeactivateLeaver
 from subscription_services.access.operations.people import EndGrant, MyPermissions, People
 from subscription_services.access.operations.service_accounts import CreateServiceAccount, IssueToken

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from subscription_services.access.errors import NotIndependent
+from subscription_services.access.letter_parts import SECURITY_CONTACT
 from subscription_services.access.letters import LETTERS
-from subscription_services.access.operations.approvals import SECURITY_CONTACT
 from subscription_services.access.operations.lost_keys import AgreeToRestore, RestoreLostKeys
 from subscription_services.kernel.actors import Role
 from subscription_services.kernel.context import Origin

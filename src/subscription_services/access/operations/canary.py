@@ -65,7 +65,7 @@ def open_canary(tx: Transaction, ctx: Context, request: OpenCanary) -> Change[Ca
     account, token = model.service_account, model.token
     values = {
         "owner": queries.CANARY, "state": model.ServiceAccountState.ACTIVE, "created_by": ctx.actor.id,
-        "created_at": ctx.now, "expires_at": ctx.now + LASTS,
+        "created_at": ctx.now, "expires_at": ctx.now + LASTS, "confirmed_until": ctx.now + LASTS,
     }  # fmt: skip
     again = update(account).where(account.c.owner == queries.CANARY).values(values).returning(account.c.id)
     identifier = tx.connection.execute(again).scalar()

@@ -9,7 +9,7 @@ from msgspec import Meta
 from sqlalchemy import Row, select, update
 from sqlalchemy.exc import IntegrityError
 
-from subscription_services.access import accounts, model, policy, queries
+from subscription_services.access import accounts, model, policy, queries, token_rows
 from subscription_services.access.errors import (
     Decided,
     GrantEnded,
@@ -161,9 +161,4 @@ def _revoke(tx: Transaction, ctx: Context, facts: Facts) -> None:
 
 def end_program(tx: Transaction, ctx: Context, identifier: str) -> None:
     """End a service account with all its tokens."""
-    table, token = model.service_account, model.token
-    tx.connection.execute(update(table).where(table.c.id == identifier).values(state=model.ServiceAccountState.ENDED))
-    tx.connection.execute(
-        update(token).where(token.c.service_account == identifier, token.c.revoked_at.is_(None)),
-        {"revoked_at": ctx.now},
-    )
+    token_rows.end_accounts(tx, ctx.now, model.service_account.c.id == identifier)

@@ -178,7 +178,7 @@ def _changed(
     """Sealed, with an event whose object and time the seal is held against."""
     role_limits.seal(tx, ctx.now)
     return Change(
-        None, limits(tx), object=role_limits.OBJECT, subject=ctx.actor.id, details=details,
+        None, limits(tx), object=role_limits.OBJECT, details=details,
         personal={"reason": request.reason},
     )  # fmt: skip
 
