@@ -16,6 +16,7 @@ from subscription_services.kernel.errors import ApprovalNeeded, NotFound, Subjec
 from subscription_services.kernel.needs import ApprovalsNeeded, OpenTask, RecentSignIn
 from subscription_services.kernel.operations import Operation
 from subscription_services.kernel.transaction import ReadTransaction
+from subscription_services.kernel.words import words
 from subscription_services.ledger import queries as ledger
 from subscription_services.storage.rows import open_row
 
@@ -90,6 +91,8 @@ def grant_reason(tx: ReadTransaction, row: Row[Any]) -> Reason:
     """A role that was granted."""
     held = queries.open_grant(tx, row)
     entry, approval = _entry(tx, row.id)
+    if not entry and held.granted_by.startswith("system:"):
+        entry, approval = _entry(tx, "", "access.bootstrap")  # one for all of the first people
     return Reason(
         row.id, By.ROLE, role=held.role, given_by=held.granted_by, since=held.granted_at,
         until=held.ends_at if held.ended_at is None else held.ended_at, why=held.reason, entry=entry,
@@ -124,7 +127,11 @@ def named(tx: ReadTransaction, reasons: Iterable[Reason], names: Mapping[str, st
     """The same with the names of those who gave them."""
     reasons = list(reasons)
     known = names_of(tx, {item.given_by for item in reasons if item.given_by}) if names is None else names
-    return [replace(item, given_by_name=known.get(item.given_by, item.given_by)) for item in reasons]
+    return [replace(item, given_by_name=known.get(item.given_by, _called(item.given_by))) for item in reasons]
+
+
+def _called(giver: str) -> str:
+    return words("the installation itself") if giver.startswith("system:") else giver
 
 
 def good_tokens(tx: ReadTransaction, now: datetime) -> list[Row[Any]]:

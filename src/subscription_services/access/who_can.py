@@ -112,7 +112,8 @@ def _approvers(tx: ReadTransaction, roles: Collection[Role], now: datetime) -> l
         standing = powers_of(tx.connection, tx.keys, person.id, now)
         held = [row for row in past.held(now) if row.role in roles]
         may = Standing(roles=standing.roles, withheld=standing.withheld)
-        if held and approve is not None and any(way.role for way in ways(approve, past.actor(now), may)):
+        able = person.state == "active" and person.second_factor
+        if held and able and approve is not None and any(way.role for way in ways(approve, past.actor(now), may)):
             reasons = named(tx, [grant_reason(tx, row) for row in held])
             found.append(Able(person.id, person.name, person.second_factor, reasons))
     return found[:SHOWN]

@@ -23,6 +23,8 @@ _LINKS = (
     ("identity.recoveries", NavItem("Recoveries", "/team/recoveries", "shield", "/team/recoveries")),
     ("access.people", NavItem("People and roles", "/team/people", "people", "/team/people")),
     ("access.service_accounts", NavItem("Service accounts", "/team/service-accounts", "key", "/team/service-accounts")),
+    ("access.who_can", NavItem("Who can do what", "/team/operations", "person", "/team/operations")),
+    ("access.foresee", NavItem("Less for a role", "/team/foresight", "down", "/team/foresight")),
     ("access.unused_permissions", NavItem("Not used", "/team/unused", "question", "/team/unused")),
     ("access.approval_requests", NavItem("Approvals", "/team/approvals", "check", "/team/approvals")),
     ("access.reviews", NavItem("Reviews", "/team/reviews", "repeat", "/team/reviews")),
