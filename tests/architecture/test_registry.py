@@ -95,3 +95,8 @@ def test_the_schema_of_the_migrations_is_what_the_rooms_declare(world: World) ->
         context = MigrationContext.configure(connection, opts={"compare_type": False})
         differences = [item for item in compare_metadata(context, metadata) if "sample" not in str(item)]
     assert differences == []
+
+
+def test_summaries_are_for_people_and_say_nothing_of_errors() -> None:
+    """They stand on pages; what is raised follows in a paragraph of its own."""
+    assert [item.name for item in app.OPERATIONS if "Raises" in item.summary] == []

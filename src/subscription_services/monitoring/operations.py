@@ -84,7 +84,9 @@ class Nothing(msgspec.Struct, frozen=True):
 
 @operation("monitoring.record_start", by=[ITSELF])
 def record_start(tx: Transaction, ctx: Context, request: RecordStart) -> Change[Run]:
-    """The service started. Raises Conflict while a run of the same node has not ended."""
+    """The service started.
+
+    Raises Conflict while a run of the same node has not ended."""
     if _running(tx, request.node) is not None:
         raise Conflict("A run of this node has not ended.")
     begun = Run(ctx.ids.new("run"), request.node, request.version, request.revision, ctx.now)
@@ -94,7 +96,9 @@ def record_start(tx: Transaction, ctx: Context, request: RecordStart) -> Change[
 
 @operation("monitoring.record_stop", by=[ITSELF])
 def record_stop(tx: Transaction, ctx: Context, request: RecordStop) -> Change[Run]:
-    """The service stopped as it was told to. Raises NotFound for a run that ended already."""
+    """The service stopped as it was told to.
+
+    Raises NotFound for a run that ended already."""
     row = tx.connection.execute(select(run).where(run.c.id == request.id, run.c.stopped_at.is_(None))).one_or_none()
     if row is None:
         raise NotFound()
@@ -103,7 +107,9 @@ def record_stop(tx: Transaction, ctx: Context, request: RecordStop) -> Change[Ru
 
 @operation("monitoring.record_unclean_stop", by=[ITSELF])
 def record_unclean_stop(tx: Transaction, ctx: Context, request: RecordUncleanStop) -> Change[Run]:
-    """An earlier run ended without a stop: a crash, a kill, a power cut. Found at the next start. Raises NotFound."""
+    """An earlier run ended without a stop: a crash, a kill, a power cut. Found at the next start.
+
+    Raises NotFound."""
     found = _running(tx, request.node)
     if found is None:
         raise NotFound()

@@ -116,7 +116,9 @@ def audit_log(tx: ReadTransaction, ctx: Context, request: SearchLog) -> Seen[Log
 
 @operation("access.log_entry", by=READERS)
 def log_entry(tx: ReadTransaction, ctx: Context, request: ReadEntry) -> Seen[ProvedEntry]:
-    """One entry of the log with the proof that the signed tree holds it. Raises NotFound."""
+    """One entry of the log with the proof that the signed tree holds it.
+
+    Raises NotFound."""
     found = ledger.find_event(tx.connection, request.id)
     entry = entry_of(found.event, found.log_index)
     subject = found.event.subject
@@ -131,7 +133,9 @@ def log_entry(tx: ReadTransaction, ctx: Context, request: ReadEntry) -> Seen[Pro
 
 @operation("access.find_origin", by=READERS)
 def find_origin(tx: ReadTransaction, ctx: Context, request: FindOrigin) -> Seen[FoundOrigin]:
-    """The index under which events from an address are found; the log keeps the index alone. Raises Invalid."""
+    """The index under which events from an address are found; the log keeps the index alone.
+
+    Raises Invalid."""
     try:
         address = str(ip_address(request.address.strip()))
     except ValueError:

@@ -130,7 +130,9 @@ def one_log_export(tx: ReadTransaction, ctx: Context, request: ReadExport) -> Se
 
 @operation("access.download_log_export", by=[*READERS, ServiceAccount.scoped])
 def download_log_export(tx: ReadTransaction, ctx: Context, request: ReadExport) -> Seen[LogExport]:
-    """Read the finished file of one's own export. Raises NotFound for another's, Conflict unless it is ready."""
+    """Read the finished file of one's own export.
+
+    Raises NotFound for another's, Conflict unless it is ready."""
     found = export_of(_row(tx, request.id))
     if found.requester != ctx.actor.id:
         raise NotFound()
@@ -141,7 +143,9 @@ def download_log_export(tx: ReadTransaction, ctx: Context, request: ReadExport) 
 
 @operation("access.record_export_part", by=[BY_JOB])
 def record_export_part(tx: Transaction, ctx: Context, request: RecordPart) -> Change[LogExport]:
-    """A part of an export is written; the job of the next one is queued with it. Raises Conflict out of turn."""
+    """A part of an export is written; the job of the next one is queued with it.
+
+    Raises Conflict out of turn."""
     row = _row(tx, request.id)
     if row.state != ExportState.MAKING or row.parts != request.number:
         raise Conflict("This part is not the next one.")
@@ -166,7 +170,9 @@ def record_export_part(tx: Transaction, ctx: Context, request: RecordPart) -> Ch
 
 @operation("access.delete_log_export", by=[SystemOnly("a day after it was asked for")])
 def delete_log_export(tx: Transaction, ctx: Context, request: ReadExport) -> Change[LogExport]:
-    """The file of an export is gone; that it was made stays known. Raises Conflict before its day is over."""
+    """The file of an export is gone; that it was made stays known.
+
+    Raises Conflict before its day is over."""
     row = _row(tx, request.id)
     if row.state == ExportState.DELETED or row.expires_at > ctx.now:
         raise Conflict("The day of this export is not over, or it is deleted already.")
