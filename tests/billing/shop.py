@@ -21,6 +21,7 @@ from subscription_services.storage import insert_row
 from subscription_services.subscriptions import Plan, Subscription
 from subscription_services.subscriptions import requests as sub_asks
 from subscription_services.testing import World
+from subscription_services.testing.people import AGES
 from tests.sandbox.processes import EMBEDDER, SECRET, Processor
 
 JOBS = System("billing.jobs")
@@ -85,7 +86,7 @@ class Shop:
         for role in roles:
             grant = {
                 "id": self._ids().new("grt"), "account": identifier, "role": role, "granted_by": "system:test",
-                "granted_at": now, "reason": "tests",
+                "granted_at": now, "reason": "tests", "standing": True, "ends_at": now + AGES,
             }  # fmt: skip
             self._insert(access_model.grant, identifier, grant)
         session = self.signed_in(identifier)

@@ -74,8 +74,10 @@ async def issue(call: Call) -> Response:
     if not scopes:
         form = FormState(fields, {"scopes": words("Choose at least one operation.")})
         return await _one(call, {ISSUE: form}, 422)
-    secrets = ("key",) if is_private(fields.get("key", "")) else ()
-    done = await call.submit(issue_token, secrets=secrets, labels=LABELS, given=given)
+    if is_private(fields.get("key", "")):
+        done = await call.submit(issue_token, secrets={"key"}, labels=LABELS, given=given)
+    else:
+        done = await call.submit(issue_token, labels=LABELS, given=given)
     if done.form:
         return await _one(call, {ISSUE: done.form}, done.status)
     issued: IssuedToken = done.answer
