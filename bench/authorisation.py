@@ -39,6 +39,7 @@ from subscription_services.kernel.operations import Change, Operation, Seen, ope
 from subscription_services.kernel.perform import perform
 from subscription_services.kernel.transaction import ReadTransaction, Transaction
 from subscription_services.testing import World, prepared_template
+from subscription_services.testing.people import AGES
 from tests.storage.sample import Nothing, Number, sample
 
 SIZES = (10, 1_000, 100_000)
@@ -157,7 +158,7 @@ def undecided() -> Iterator[None]:
     hollow.use_approvals = lambda *_: {}
     with (
         mock.patch.object(performing, "authorise", hollow),
-        mock.patch.object(authority, "powers_of", lambda *_: everything),
+        mock.patch.object(authority, "powers_of", lambda *_, **held: everything),
     ):
         yield
 
@@ -259,6 +260,7 @@ def _lay(world: World, first: int, end: int) -> None:
         {
             "id": f"grt_{number:032x}", "account": f"acc_{number // 6:032x}", "role": roles[number % 6],
             "granted_by": "system:bench", "granted_at": now, "reason": b"bench",
+            "standing": True, "ends_at": now + AGES,
             "ended_at": now if number % 2 else None, "ended_by": "system:bench" if number % 2 else None,
         }
         for number in range(first, end)

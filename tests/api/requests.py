@@ -12,8 +12,8 @@ NOBODY = "1" * 32
 """The end of ids that nothing has."""
 # what some field or other takes; the first that fits is used
 CANDIDATES: tuple[Any, ...] = (
-    f"acc_{NOBODY}", "a valid text", "someone@example.org", "abc", "1", "", "0" * 64, "x" * 43, "aaaaaaaa", "EUR",
-    "transit.tls13", 1, 60, True, 0, 10_000, [], {}, ["access.audit_log"], ["subject"], None,
+    f"acc_{NOBODY}", "a valid text", "someone@example.org", "abc", "1", "", "0" * 64, "0" * 66, "x" * 43, "aaaaaaaa",
+    "EUR", "transit.tls13", 1, 60, True, 0, 10_000, [], {}, ["access.audit_log"], ["subject"], None,
     "2026-03-02T09:00:00Z", "{}",
 )  # fmt: skip
 

@@ -27,14 +27,14 @@ _RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detect
 _FULL = frozenset({"53100"})  # disk_full
 
 
-def make_engine(url: str, *, read_only: bool, size: int = THREADS) -> Engine:
-    """An engine whose sessions are read-only when asked. Sizes fit the pool of threads."""
+def make_engine(url: str, *, read_only: bool, size: int = THREADS, holds: bool = True) -> Engine:
+    """An engine whose sessions are read-only when asked. Sizes fit the pool of threads. `holds`: see `holding`."""
     options = "-c synchronous_commit=on"
     if read_only:
         # one snapshot for all that a reader looks at
         options = "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
     return create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1), execution_options={} if read_only else {HOLDS: True},
+        url.replace("postgresql://", "postgresql+psycopg://", 1), execution_options={HOLDS: holds and not read_only},
         pool_size=size, max_overflow=4, pool_pre_ping=False,
         connect_args={"options": options, "connect_timeout": 5, "application_name": "subscription-services"},
     )  # fmt: skip
@@ -48,7 +48,10 @@ class PostgresStore:
     def __init__(self, url: str, approvals_url: str = "") -> None:
         """`approvals_url` is that of the role which alone may write approvals; without it the service's own does."""
         self._url = url
-        self._approvals = make_engine(approvals_url, read_only=False, size=1) if approvals_url else None
+        # to hold rows takes the right to change them, which this role has not: whoever approved is looked at again when
+        # the approval is used
+        approvals = make_engine(approvals_url, read_only=False, size=1, holds=False) if approvals_url else None
+        self._approvals = approvals
         self.write_engine = make_engine(url, read_only=False)
         self._read_engine = make_engine(url, read_only=True)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")

@@ -38,7 +38,7 @@ async def read_json(request: Request, into: type[msgspec.Struct]) -> msgspec.Str
 
 
 def read_query(request: Request, into: type[msgspec.Struct]) -> msgspec.Struct:
-    """The query string as `into`; a field that takes several values may be repeated."""
+    """The query string as `into`; a field that takes several values may be repeated, one that holds objects is JSON."""
     query = request.scope["query_string"]
     if not query:
         return convert({}, into, strict=False)
@@ -52,10 +52,12 @@ def read_query(request: Request, into: type[msgspec.Struct]) -> msgspec.Struct:
         )
     except (UnicodeDecodeError, ValueError) as error:
         raise Malformed("The query string is not valid UTF-8 text.") from error
-    several = _several(into)
+    several, objects = _several(into), holding_objects(into)
     data: dict[str, Any] = {}
     for name, value in pairs:
-        if name in several:
+        if name in objects and name not in data:
+            data[name] = _json_of(name, value)
+        elif name in several and name not in objects:
             data.setdefault(name, []).append(value)
         elif name in data:
             raise Invalid(fields={name: "Give this once."})
@@ -92,6 +94,24 @@ def _shape(into: type[msgspec.Struct]) -> types.Type:
 @cache
 def _several(into: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(item.name for item in msgspec.structs.fields(into) if _takes_several(item.type))
+
+
+def holding_objects(into: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that no plain text can stand for; in a query they are JSON."""
+    return frozenset(item.name for item in msgspec.structs.fields(into) if _holds_object(item.type))
+
+
+def _json_of(name: str, value: str) -> Any:
+    try:
+        return msgspec.json.decode(value)
+    except msgspec.DecodeError as error:
+        raise Invalid(fields={name: "Give this as JSON."}) from error
+
+
+def _holds_object(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return True
+    return any(_holds_object(part) for part in get_args(annotation))
 
 
 def _missing_field(text: str) -> str | None:

@@ -9,6 +9,7 @@ import msgspec
 
 from subscription_services.kernel.actors import ServiceAccount
 from subscription_services.kernel.operations import Operation, permission_text
+from subscription_services.web.json_body import holding_objects
 from subscription_services.web.problem_kinds import KINDS
 
 SESSION_COOKIE = "__Host-session"
@@ -88,11 +89,10 @@ def _describe(item: Operation, asked: Any, answered: Any, components: dict[str, 
                 "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
             })  # fmt: skip
     else:
-        shape = _shape(asked, components)
+        shape, objects = _shape(asked, components), holding_objects(item.request)
         for name, schema in shape.get("properties", {}).items():
-            parameters.append({
-                "name": name, "in": "query", "required": name in shape.get("required", ()), "schema": schema,
-            })  # fmt: skip
+            said = {"content": {"application/json": {"schema": schema}}} if name in objects else {"schema": schema}
+            parameters.append({"name": name, "in": "query", "required": name in shape.get("required", ()), **said})
     if parameters:
         described["parameters"] = parameters
     return described
