@@ -112,9 +112,9 @@ def waiting_reviews(connection: Connection, roles: Collection[Role], now: dateti
     """How many reviews wait for decisions, for the badge."""
     if not set(roles) & set(REVIEWERS):
         return 0
-    decided = select(decision.c.item)
+    decided = select(decision.c.item).where(decision.c.item == item.c.id).exists()
     waiting = select(func.count(func.distinct(review.c.id))).where(
-        review.c.id == item.c.review, review.c.closed_at.is_(None), review.c.due_at > now, item.c.id.not_in(decided)
+        review.c.id == item.c.review, review.c.closed_at.is_(None), review.c.due_at > now, ~decided
     )
     return int(connection.execute(waiting).scalar_one())
 

@@ -106,18 +106,13 @@ def _withheld(role: Role, operation: Operation, standing: Standing) -> bool:
     return bool(standing.withheld) and (role, operation.name) in standing.withheld
 
 
-def _by_role(operation: Operation, standing: Standing) -> bool:
-    return any(
-        isinstance(rule, Role) and rule in standing.roles and not _withheld(rule, operation, standing)
-        for rule in operation.by
-    )
-
-
 def leaning_on(operation: Operation, ctx: Context, standing: Standing) -> tuple[Elevation, ...]:
     """The open tasks that this hangs on; none where the actor's own roles allow it and it asks for no task."""
     if not isinstance(ctx.actor, TeamMember) or not standing.elevations:
         return ()
-    if _by_role(operation, standing) and not any(isinstance(need, OpenTask) for need in operation.needs):
+    first = next(ways(operation, ctx.actor, standing), None)
+    by_role = first is not None and first.by is By.ROLE
+    if by_role and not any(isinstance(need, OpenTask) for need in operation.needs):
         return ()
     return tuple(item for item in standing.elevations if operation.name in item.operations)
 

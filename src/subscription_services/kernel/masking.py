@@ -79,7 +79,7 @@ def _shown(kind: FieldKind, text: str, sight: Sight, *, own: bool) -> str:
     return mask_emails(text) if "@" in text else text
 
 
-def _masker(kind: FieldKind, of: str = "") -> Plan:
+def _masker(kind: FieldKind) -> Plan:
     def step(value: Any, sight: Sight) -> Any:
         if isinstance(value, str):
             return _shown(kind, value, sight, own=sight.own)

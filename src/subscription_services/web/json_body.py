@@ -96,6 +96,7 @@ def _several(into: type[msgspec.Struct]) -> frozenset[str]:
     return frozenset(item.name for item in msgspec.structs.fields(into) if _takes_several(item.type))
 
 
+@cache
 def holding_objects(into: type[msgspec.Struct]) -> frozenset[str]:
     """The fields that no plain text can stand for; in a query they are JSON."""
     return frozenset(item.name for item in msgspec.structs.fields(into) if _holds_object(item.type))
